@@ -1,0 +1,323 @@
+/** The ledger, kept in one DynamoDB table. */
+import {
+  BatchGetCommand,
+  BatchWriteCommand,
+  DeleteCommand,
+  type DynamoDBDocumentClient,
+  GetCommand,
+  PutCommand,
+  QueryCommand,
+} from '@aws-sdk/lib-dynamodb';
+import type { z } from 'zod';
+import type { CallError, InstanceHistory } from '../../domain/finding.ts';
+import type { Answer, EntryRecord, LedgerPort } from '../../domain/ports.ts';
+import { answered, type Called, type Caller, mapAnswer, refused, sleep } from './call.ts';
+import { callError } from './errors.ts';
+import { chunksOf } from './isolate.ts';
+import {
+  entryRecordSchema,
+  historySchema,
+  KEPT_DAYS,
+  type Key,
+  keys,
+  LARGEST_BODY,
+  memorySchema,
+  pauseSchema,
+  runRecordSchema,
+} from './ledger-items.ts';
+
+/** DynamoDB's limits for one batch, and how often what it left undone is asked for again. */
+const WRITES_PER_BATCH = 25;
+const READS_PER_BATCH = 100;
+const BATCH_WAITS = [100, 200, 400, 800, 1600, 3200] as const;
+const ENTRIES_PER_PAGE = 100;
+
+type Item = Record<string, unknown>;
+
+export function createLedger(table: DynamoDBDocumentClient, tableName: string, caller: Caller): LedgerPort {
+  const inDays = (days: number) => Math.floor(Date.now() / 1000) + days * 86_400;
+
+  async function get(key: Key): Promise<Called<Item | null>> {
+    const answer = await caller.call({
+      call: 'dynamodb:GetItem',
+      effect: 'read',
+      send: (options) =>
+        table.send(new GetCommand({ TableName: tableName, Key: { ...key }, ConsistentRead: true }), options),
+    });
+    return answer.ok ? answered(answer.value.Item ?? null) : answer;
+  }
+
+  function itemOf(key: Key, value: unknown, days: number | null): Called<Item> {
+    const body = JSON.stringify(value);
+    const bytes = Buffer.byteLength(body);
+    if (bytes <= LARGEST_BODY) return answered({ ...key, body, ...(days === null ? {} : { expiresAt: inDays(days) }) });
+    const message = `${key.pk} ${key.sk} has ${bytes} bytes; DynamoDB takes items of 400 KB`;
+    return problem(
+      'dynamodb:PutItem',
+      'ItemTooLarge',
+      message,
+      'report it with the number of cells and errors of the run',
+    );
+  }
+
+  async function put(key: Key, value: unknown, days: number | null): Promise<Answer<null>> {
+    const item = itemOf(key, value, days);
+    if (!item.ok) return item;
+    const answer = await caller.call({
+      call: 'dynamodb:PutItem',
+      effect: 'repeatable',
+      send: (options) => table.send(new PutCommand({ TableName: tableName, Item: item.value }), options),
+    });
+    return mapAnswer(answer, () => null);
+  }
+
+  async function getBody<S extends z.ZodType>(key: Key, schema: S): Promise<Called<z.output<S> | null>> {
+    const item = await get(key);
+    if (!item.ok) return item;
+    return item.value === null ? answered(null) : bodyOf('dynamodb:GetItem', item.value, schema);
+  }
+
+  async function getMany(wanted: readonly Key[]): Promise<Called<readonly Item[]>> {
+    const items: Item[] = [];
+    for (const chunk of chunksOf(wanted, READS_PER_BATCH)) {
+      let left: Record<string, unknown>[] = chunk.map((key) => ({ ...key }));
+      for (let attempt = 0; left.length > 0; attempt++) {
+        const batch = left;
+        const answer = await caller.call({
+          call: 'dynamodb:BatchGetItem',
+          effect: 'read',
+          send: (options) =>
+            table.send(
+              new BatchGetCommand({ RequestItems: { [tableName]: { Keys: batch, ConsistentRead: true } } }),
+              options,
+            ),
+        });
+        if (!answer.ok) return answer;
+        items.push(...(answer.value.Responses?.[tableName] ?? []));
+        left = answer.value.UnprocessedKeys?.[tableName]?.Keys ?? [];
+        if (left.length > 0 && !(await pauseBefore(attempt))) return unprocessed('dynamodb:BatchGetItem', left.length);
+      }
+    }
+    return answered(items);
+  }
+
+  async function putMany(items: readonly Item[]): Promise<Answer<null>> {
+    for (const chunk of chunksOf(items, WRITES_PER_BATCH)) {
+      let left = chunk.map((item) => ({ PutRequest: { Item: item } }));
+      for (let attempt = 0; left.length > 0; attempt++) {
+        const batch = left;
+        const answer = await caller.call({
+          call: 'dynamodb:BatchWriteItem',
+          effect: 'repeatable',
+          send: (options) => table.send(new BatchWriteCommand({ RequestItems: { [tableName]: batch } }), options),
+        });
+        if (!answer.ok) return answer;
+        left = (answer.value.UnprocessedItems?.[tableName] ?? []) as typeof left;
+        if (left.length > 0 && !(await pauseBefore(attempt)))
+          return unprocessed('dynamodb:BatchWriteItem', left.length);
+      }
+    }
+    return answered(null);
+  }
+
+  return {
+    async acquireLease(name, holder, seconds) {
+      const key = keys.lease(name);
+      // Twice: the lease may be given back between the refusal and the look at who holds it.
+      for (let attempt = 0; ; attempt++) {
+        const now = Date.now();
+        const answer = await caller.call({
+          call: 'dynamodb:PutItem',
+          // Taking one's own lease again is allowed, so a lost answer may be asked for again.
+          effect: 'repeatable',
+          send: (options) =>
+            table.send(
+              new PutCommand({
+                TableName: tableName,
+                Item: { ...key, holder, heldUntil: now + seconds * 1000, expiresAt: inDays(KEPT_DAYS.lease) + seconds },
+                ConditionExpression: 'attribute_not_exists(#pk) OR #heldUntil <= :now OR #holder = :holder',
+                ExpressionAttributeNames: { '#pk': 'pk', '#heldUntil': 'heldUntil', '#holder': 'holder' },
+                ExpressionAttributeValues: { ':now': now, ':holder': holder },
+              }),
+              options,
+            ),
+        });
+        if (answer.ok) return answered({ held: true, holder });
+        if (answer.error.code !== 'ConditionalCheckFailedException') return answer;
+        const item = await get(key);
+        if (!item.ok) return item;
+        const other = item.value?.holder;
+        if (typeof other === 'string') return answered({ held: false, holder: other });
+        if (item.value !== null) return corrupt('dynamodb:GetItem', item.value, 'holder: not a string');
+        if (attempt > 0) return answered({ held: false, holder: 'unknown: it was given back and taken again' });
+      }
+    },
+
+    async releaseLease(name, holder) {
+      const answer = await caller.call({
+        call: 'dynamodb:DeleteItem',
+        effect: 'repeatable',
+        send: (options) =>
+          table.send(
+            new DeleteCommand({
+              TableName: tableName,
+              Key: { ...keys.lease(name) },
+              ConditionExpression: '#holder = :holder',
+              ExpressionAttributeNames: { '#holder': 'holder' },
+              ExpressionAttributeValues: { ':holder': holder },
+            }),
+            options,
+          ),
+      });
+      // Not ours any more: nothing to give back.
+      if (!answer.ok && answer.error.code === 'ConditionalCheckFailedException') return answered(null);
+      return mapAnswer(answer, () => null);
+    },
+
+    putRun: (record) => put(keys.run(record.runId), record, KEPT_DAYS.run),
+    getRun: (runId) => getBody(keys.run(runId), runRecordSchema),
+    putCellReport: (runId, report) => put(keys.cellReport(runId, report), report, KEPT_DAYS.run),
+
+    async putEntries(runId, cell, records) {
+      const items = new Map<string, Item>();
+      for (const record of records) {
+        const key = keys.entry(runId, cell, record.entry.instanceId);
+        const item = itemOf(key, record, KEPT_DAYS.run);
+        if (!item.ok) return item;
+        items.set(key.sk, item.value);
+      }
+      return putMany([...items.values()]);
+    },
+
+    async getEntries(runId, cell, instanceIds) {
+      const items = await getMany([...new Set(instanceIds)].sort().map((id) => keys.entry(runId, cell, id)));
+      if (!items.ok) return items;
+      const records = bodiesOf('dynamodb:BatchGetItem', items.value, entryRecordSchema);
+      if (!records.ok) return records;
+      // A batch comes in any order.
+      return answered(records.value.toSorted((a, b) => (a.entry.instanceId < b.entry.instanceId ? -1 : 1)));
+    },
+
+    async listEntries(runId, cell, cursor) {
+      const { pk } = keys.run(runId);
+      const prefix = keys.entryPrefix(cell);
+      const after = cursor === null ? null : Buffer.from(cursor, 'base64url').toString();
+      if (after !== null && !after.startsWith(prefix)) {
+        return problem(
+          'dynamodb:Query',
+          'InvalidCursor',
+          'the cursor is of another listing',
+          'start from the beginning',
+        );
+      }
+      const answer = await caller.call({
+        call: 'dynamodb:Query',
+        effect: 'read',
+        send: (options) =>
+          table.send(
+            new QueryCommand({
+              TableName: tableName,
+              KeyConditionExpression: '#pk = :pk AND begins_with(#sk, :prefix)',
+              ExpressionAttributeNames: { '#pk': 'pk', '#sk': 'sk' },
+              ExpressionAttributeValues: { ':pk': pk, ':prefix': prefix },
+              ConsistentRead: true,
+              Limit: ENTRIES_PER_PAGE,
+              ...(after === null ? {} : { ExclusiveStartKey: { pk, sk: after } }),
+            }),
+            options,
+          ),
+      });
+      if (!answer.ok) return answer;
+      const records = bodiesOf<typeof entryRecordSchema>('dynamodb:Query', answer.value.Items ?? [], entryRecordSchema);
+      if (!records.ok) return records;
+      const last: unknown = answer.value.LastEvaluatedKey?.sk;
+      const next = typeof last === 'string' ? Buffer.from(last).toString('base64url') : null;
+      return answered({ items: records.value as readonly EntryRecord[], cursor: next });
+    },
+
+    async getHistories(cell, instanceIds) {
+      const ids = [...new Set(instanceIds)];
+      const items = await getMany(ids.map((id) => keys.history(cell, id)));
+      if (!items.ok) return items;
+      const byKey = new Map(items.value.map((item) => [item.pk, item]));
+      const histories = new Map<string, InstanceHistory>();
+      for (const id of ids) {
+        const item = byKey.get(keys.history(cell, id).pk);
+        if (!item) continue;
+        const history = bodyOf('dynamodb:BatchGetItem', item, historySchema);
+        if (!history.ok) return history;
+        histories.set(id, history.value);
+      }
+      return answered(histories);
+    },
+
+    putHistory: (cell, instanceId, history) => put(keys.history(cell, instanceId), history, KEPT_DAYS.history),
+
+    getCellMemory: (cell) => getBody(keys.memory(cell), memorySchema),
+    putCellMemory: (cell, memory) => put(keys.memory(cell), memory, null),
+
+    async getPause() {
+      const item = await get(keys.pause);
+      if (!item.ok) return item;
+      if (item.value === null) return answered(null);
+      const pause = pauseSchema.safeParse(item.value);
+      if (!pause.success) return corrupt('dynamodb:GetItem', item.value, issuesOf(pause.error));
+      const until = pause.data.until ?? null;
+      return answered(until !== null && Date.parse(until) <= Date.now() ? null : { reason: pause.data.reason, until });
+    },
+  };
+}
+
+async function pauseBefore(attempt: number): Promise<boolean> {
+  const wait = BATCH_WAITS[attempt];
+  if (wait === undefined) return false;
+  await sleep(wait);
+  return true;
+}
+
+function bodiesOf<S extends z.ZodType>(
+  call: string,
+  items: readonly Item[],
+  schema: S,
+): Called<readonly z.output<S>[]> {
+  const values: z.output<S>[] = [];
+  for (const item of items) {
+    const value = bodyOf(call, item, schema);
+    if (!value.ok) return value;
+    values.push(value.value);
+  }
+  return answered(values);
+}
+
+/** What an item holds; what does not fit its schema is an error, never "nothing there". */
+function bodyOf<S extends z.ZodType>(call: string, item: Item, schema: S): Called<z.output<S>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(String(item.body));
+  } catch {
+    return corrupt(call, item, 'body: not JSON');
+  }
+  const parsed = schema.safeParse(value);
+  return parsed.success ? answered(parsed.data) : corrupt(call, item, issuesOf(parsed.error));
+}
+
+function issuesOf(error: z.ZodError): string {
+  return error.issues
+    .slice(0, 3)
+    .map((issue) => `${issue.path.map(String).join('.')}: ${issue.message}`)
+    .join('; ');
+}
+
+function corrupt(call: string, item: Item, what: string) {
+  const message = `the item ${String(item.pk)} / ${String(item.sk)} does not hold what it should: ${what}`;
+  return problem(call, 'CorruptItem', message, 'look at the item in the table; delete it if it is not needed');
+}
+
+function unprocessed(call: string, count: number) {
+  const next = 'run again; if it stays, look at the throttled requests of the table';
+  return problem(call, 'UnprocessedItems', `${count} items were left undone to the end`, next);
+}
+
+function problem(call: CallError['call'], code: string, message: string, next: string) {
+  return refused(callError({ call, code, message, next }));
+}

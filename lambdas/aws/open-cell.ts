@@ -1,0 +1,148 @@
+/** The ports of a cell and of the hub, answered by AWS. Nothing here is called before a port is. */
+import { InvokeCommand, type LambdaClient } from '@aws-sdk/client-lambda';
+import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
+import { type Cell, cellName } from '../../domain/finding.ts';
+import type { Answer, CellPorts, Clock, HubPorts, OpenCell } from '../../domain/ports.ts';
+import { answered, type Called, type Caller, createCaller, refused } from './call.ts';
+import { type CellClients, createCellClients, createHomeClients, createStsClient, type Wire } from './clients.ts';
+import { createConsole } from './console.ts';
+import type { Deployment } from './deployment.ts';
+import { callError } from './errors.ts';
+import { type CellKnowledge, createCellKnowledge, createFleet } from './fleet.ts';
+import { createGate } from './gate.ts';
+import { createLedger } from './ledger.ts';
+import { createNews } from './news.ts';
+import { createPacer, type Pacer } from './pacer.ts';
+import { createPower } from './power.ts';
+import { createRunCommand } from './run-command.ts';
+
+/** What the openings of one cell share: connections, the place in the queue, what was learnt of its types. */
+interface OpenedCell {
+  readonly clients: CellClients;
+  readonly pacer: Pacer;
+  readonly knowledge: CellKnowledge;
+}
+
+/** The clock of the machine, or of the embedded region where that has replaced `Date`. */
+const clock: Clock = { now: () => new Date(Date.now()).toISOString() };
+
+function callerOf(pacer: Pacer, wire: Wire): Caller {
+  return createCaller({
+    pacer,
+    ...(wire.timeoutMilliseconds === undefined ? {} : { timeoutMilliseconds: wire.timeoutMilliseconds }),
+    ...(wire.random === undefined ? {} : { random: wire.random }),
+  });
+}
+
+/**
+ * Opens cells for the workflows. Opening the same cell again shares its connections and its pacing; each opening has a
+ * tally of its own. A cell of another account is entered by the member role.
+ */
+export function createOpenCell(deployment: Deployment, wire: Wire = {}): OpenCell {
+  const home = createHomeClients(deployment.home.region, wire);
+  const opened = new Map<string, OpenedCell>();
+  const open = (cell: Cell, quotaShare: number): OpenedCell => {
+    const name = `${cellName(cell)} ${quotaShare}`;
+    const known = opened.get(name);
+    if (known) return known;
+    const clients = createCellClients(cell, deployment, wire);
+    const made = { clients, pacer: createPacer(quotaShare), knowledge: createCellKnowledge() };
+    opened.set(name, made);
+    return made;
+  };
+  return (cell, quotaShare): CellPorts => {
+    const { clients, pacer, knowledge } = open(cell, quotaShare);
+    const caller = callerOf(pacer, wire);
+    return {
+      cell,
+      clock,
+      tally: caller,
+      fleet: createFleet(clients, caller, knowledge),
+      console: createConsole(clients, caller, knowledge),
+      runCommand: createRunCommand(clients, caller, deployment, wire.settleMilliseconds),
+      power: createPower(clients, caller, deployment.policy.tags),
+      ledger: createLedger(home.table, deployment.tableName, caller),
+      news: createNews(home, caller, deployment),
+    };
+  };
+}
+
+/** The part of a cell's ports that only reads, for `plan` from a laptop: nothing has to be deployed. */
+export type ReadOnlyCell = Pick<CellPorts, 'cell' | 'clock' | 'tally' | 'fleet' | 'console'>;
+
+/** Opens a cell for reading with the wire's own credentials; no role is assumed. */
+export function createReadOnlyCell(cell: Cell, quotaShare: number, wire: Wire = {}): ReadOnlyCell {
+  const clients = createCellClients(cell, null, wire);
+  const caller = callerOf(createPacer(quotaShare), wire);
+  const knowledge = createCellKnowledge();
+  return {
+    cell,
+    clock,
+    tally: caller,
+    fleet: createFleet(clients, caller, knowledge),
+    console: createConsole(clients, caller, knowledge),
+  };
+}
+
+/** The account that the wire's credentials belong to. */
+export async function readAccountId(region: string, wire: Wire = {}): Promise<Answer<string>> {
+  const sts = createStsClient(region, wire);
+  const answer = await callerOf(createPacer(1), wire).call({
+    call: 'sts:GetCallerIdentity',
+    effect: 'read',
+    send: (options) => sts.send(new GetCallerIdentityCommand({}), options),
+  });
+  if (!answer.ok) return answer;
+  if (answer.value.Account) return answered(answer.value.Account);
+  return unexpected('sts:GetCallerIdentity', 'it named no account', 'check the endpoint');
+}
+
+/** What `run`, `sweep` and `reconcile` need beside the cells. */
+export function createHubPorts(deployment: Deployment, wire: Wire = {}): HubPorts {
+  const clients = createHomeClients(deployment.home.region, wire);
+  const caller = callerOf(createPacer(deployment.policy.quotaShare), wire);
+  const ledger = createLedger(clients.table, deployment.tableName, caller);
+  return {
+    clock,
+    tally: caller,
+    ledger,
+    news: createNews(clients, caller, deployment),
+    gate: createGate(clients, caller, ledger, deployment.policy),
+    home: deployment.home,
+    policy: deployment.policy,
+    startSweep: (name, payload) => startDurable(clients.lambda, caller, deployment.sweepFunctionArn, name, payload),
+  };
+}
+
+/** Starts a durable function asynchronously. The same name and payload twice is one execution (FACTS 5), so a lost
+ * answer may be asked for again. */
+async function startDurable(
+  lambda: LambdaClient,
+  caller: Caller,
+  functionArn: string,
+  name: string,
+  payload: object,
+): Promise<Called<{ executionArn: string }>> {
+  const answer = await caller.call({
+    call: 'lambda:InvokeFunction',
+    effect: 'repeatable',
+    send: (options) =>
+      lambda.send(
+        new InvokeCommand({
+          FunctionName: functionArn,
+          InvocationType: 'Event',
+          DurableExecutionName: name,
+          Payload: Buffer.from(JSON.stringify(payload)),
+        }),
+        options,
+      ),
+  });
+  if (!answer.ok) return answer;
+  const executionArn = answer.value.DurableExecutionArn;
+  if (executionArn) return answered({ executionArn });
+  return unexpected('lambda:InvokeFunction', 'it named no durable execution', 'deploy the sweep as a durable function');
+}
+
+function unexpected(call: string, message: string, next: string) {
+  return refused(callError({ call, code: 'UnexpectedAnswer', message, next }));
+}
