@@ -77,8 +77,9 @@ export interface CallError {
   readonly next: string;
   readonly instanceId?: string;
   /** `definitive`: AWS answered, and the answer will not change by asking again (the instance is gone, the type has no
-   * console). `failed`: it was denied, throttled to the end or not answered, so the run is incomplete. */
-  readonly kind: 'definitive' | 'failed';
+   * console). `capacity`: AWS has no room now and may have later. `failed`: it was denied, throttled to the end or not
+   * answered, so the run is incomplete. */
+  readonly kind: 'definitive' | 'capacity' | 'failed';
 }
 
 /** What only a machine that may be stopped is asked about (triage rows 15 and 16). */
@@ -119,8 +120,10 @@ export interface Finding {
   /** Why it is out of the run's scope; null when it is in scope. */
   readonly outOfScope: string | null;
   readonly statusCheck: StatusCheck;
-  /** null: not managed by SSM. */
+  /** null: not managed by SSM, unless {@link agentError} says that SSM could not be asked. */
   readonly agent: AgentFacts | null;
+  /** Why SSM could not be asked about this instance; then nobody knows whether it is reachable. */
+  readonly agentError?: CallError;
   readonly console: ConsoleReading;
   readonly history: InstanceHistory | null;
   /** null until it is asked for, which is only for instances that nothing before row 15 decides. */

@@ -110,7 +110,7 @@ export interface PowerPort {
   markStopped(instanceId: string, runId: string): Promise<Answer<null>>;
   unmarkStopped(instanceId: string): Promise<Answer<null>>;
   stop(instanceId: string): Promise<Answer<null>>;
-  /** A failure for lack of capacity has an error code that {@link isCapacityError} knows. */
+  /** A failure for lack of capacity has an error of kind `capacity`. */
   start(instanceId: string): Promise<Answer<null>>;
   reboot(instanceId: string): Promise<Answer<null>>;
   /** Instances that bear our tag, whatever their state, with the tag's value. */

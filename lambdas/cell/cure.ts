@@ -1,0 +1,282 @@
+/** Resizing instances that answer: waves, the canary first, and what each command came to. */
+import type { DurableContext } from '@aws/durable-execution-sdk-js';
+import type { ActionEntry, Outcome, RunbookOutput } from '../../domain/contracts.ts';
+import type { CallError } from '../../domain/finding.ts';
+import { type HistoryEvent, nextHistory } from '../../domain/history.ts';
+import type { CallTally, CellPorts, CommandResult, EntryRecord, RunbookDocument } from '../../domain/ports.ts';
+import { diagnosisOf, type OutcomeMeta, outcomeOfRunbook, readRunbookOutput } from '../../domain/runbook-result.ts';
+import { canaryVerdict } from '../../domain/safety.ts';
+import { ALL_ITEMS, addTally, durableRunner, NO_CALLS } from '../durable.ts';
+import { mustAnswer } from '../errors.ts';
+import type { Tempo } from '../tempo.ts';
+import { type Batch, batchesFor, SEND_AT_ONCE } from './batches.ts';
+import { type Concluded, conclude, withoutReading } from './record.ts';
+import { type Sent, sendOnce, waitForEnd } from './run-runbook.ts';
+import { type CellInput, mergeErrors } from './survey.ts';
+
+/** What commands came to, in numbers and the few ids that need a next step. */
+export interface CureResult {
+  /** Assessed and below the target: to be resized. */
+  readonly belowTarget: readonly string[];
+  /** What each instance came to; as many as were sent to. */
+  readonly results: readonly { readonly instanceId: string; readonly result: Outcome['result'] }[];
+  readonly errors: readonly CallError[];
+  readonly tally: CallTally;
+}
+
+const NOTHING_CURED: CureResult = { belowTarget: [], results: [], errors: [], tally: NO_CALLS };
+const BATCHES_AT_ONCE = 5;
+function addCures(a: CureResult, b: CureResult): CureResult {
+  return {
+    belowTarget: [...a.belowTarget, ...b.belowTarget],
+    results: [...a.results, ...b.results],
+    errors: mergeErrors(a.errors, b.errors),
+    tally: addTally(a.tally, b.tally),
+  };
+}
+
+/** What a power cycle before the command adds to the outcome. */
+export interface RestartDone {
+  readonly method: 'stop-start' | 'reboot';
+  readonly backAt: string;
+}
+
+/**
+ * Reads what the commands of one batch came to and keeps it. The time of the outcome is the time of sending, which is
+ * durable: when this is repeated after a crash, it writes the same.
+ */
+export async function recordBatch(
+  ports: CellPorts,
+  runId: string,
+  batch: Batch,
+  sent: Sent,
+  restarted: RestartDone | null = null,
+): Promise<CureResult> {
+  const records = mustAnswer(await ports.ledger.getEntries(runId, ports.cell, batch.instanceIds));
+  const histories = mustAnswer(await ports.ledger.getHistories(ports.cell, batch.instanceIds));
+  const results = new Map<string, { result: CommandResult; commandId: string }>();
+  let errors: readonly CallError[] = sent.error ? [sent.error] : [];
+  for (const commandId of sent.commandIds) {
+    const answer = await ports.runCommand.results(commandId);
+    if (!answer.ok) errors = mergeErrors(errors, [answer.error]);
+    else for (const result of answer.value) results.set(result.instanceId, { result, commandId });
+  }
+  const concluded: Concluded[] = [];
+  const belowTarget: string[] = [];
+  for (const record of records) {
+    const { entry } = record;
+    const found = results.get(entry.instanceId);
+    const meta = {
+      at: sent.sentAt,
+      commandId: found?.commandId ?? null,
+      restartedBy: restarted?.method ?? null,
+      backAt: restarted?.backAt ?? null,
+    };
+    const { outcome, event } = judgeResult(entry, found?.result, sent, errors, meta);
+    if (outcome.result === 'planned') belowTarget.push(entry.instanceId);
+    const history = event && nextHistory(histories.get(entry.instanceId) ?? null, event);
+    concluded.push({ record: { ...record, entry: { ...entry, outcome } }, history });
+  }
+  const told = await conclude(ports, runId, concluded);
+  return {
+    belowTarget,
+    results: concluded.flatMap(({ record: { entry } }) =>
+      entry.outcome ? [{ instanceId: entry.instanceId, result: entry.outcome.result }] : [],
+    ),
+    errors: mergeErrors(errors, told),
+    tally: ports.tally.take(),
+  };
+}
+
+interface Judged {
+  readonly outcome: Outcome;
+  /** null: nothing to remember. */
+  readonly event: HistoryEvent | null;
+}
+
+const TRY_AGAIN = 'Nothing is known to have changed; the next run looks again.';
+
+function judgeResult(
+  entry: ActionEntry,
+  result: CommandResult | undefined,
+  sent: Sent,
+  errors: readonly CallError[],
+  meta: OutcomeMeta,
+): Judged {
+  if (sent.refused.includes(entry.instanceId)) {
+    return notRun(meta, 'SSM refused the command: the instance is not managed any more.');
+  }
+  if (!result) {
+    const error = errors[0];
+    const why = error ? `${error.call}: ${error.code}: ${error.message}` : 'SSM does not list it.';
+    return notRun(meta, `The command's result is not known. ${why}`, error?.next);
+  }
+  if (result.state === 'undelivered' || result.state === 'waiting' || result.state === 'cancelled') {
+    return notRun(meta, `The agent did not run the command (${result.details}).`);
+  }
+  if (result.state === 'stuck' || result.state === 'running') {
+    const message = `The agent took the command and did not finish it (${result.details}).`;
+    return { outcome: withoutReading('stuck', meta, message, TRY_AGAIN), event: { kind: 'stuck', at: meta.at } };
+  }
+  const read = readRunbookOutput(result.output ?? '');
+  if (!read.ok) {
+    const message = `The runbook ended (${result.details}), but what it printed cannot be read: ${read.reason}`;
+    const next = 'Run `auditctl -s` on the instance; look at the command in SSM.';
+    const event = { kind: 'answered', at: meta.at, changed: true, diagnosis: null } as const;
+    return { outcome: withoutReading('unreadable-output', meta, message, next), event };
+  }
+  const outcome = outcomeOfRunbook(read.output, meta);
+  return { outcome, event: eventOf(entry, read.output, outcome) };
+}
+
+function notRun(meta: OutcomeMeta, message: string, next = TRY_AGAIN): Judged {
+  return { outcome: withoutReading('undelivered', meta, message, next), event: null };
+}
+
+function eventOf(entry: ActionEntry, output: RunbookOutput, outcome: Outcome): HistoryEvent {
+  const evidenceKey = entry.evidence?.key ?? '';
+  const diagnosis = diagnosisOf(output);
+  const { at } = outcome;
+  if (outcome.proven) {
+    const cured = outcome.result !== 'already-sufficient';
+    return { kind: 'proven', at, evidenceKey, target: output.target ?? 0, cured, diagnosis };
+  }
+  if (outcome.result === 'planned' && outcome.limitBefore !== null) {
+    return { kind: 'assessed', at, evidenceKey, limit: outcome.limitBefore };
+  }
+  return { kind: 'answered', at, changed: CHANGED_SOMETHING.has(outcome.result), diagnosis };
+}
+
+/** Results after which something on the machine may be other than before, although no cure is proven. */
+const CHANGED_SOMETHING: ReadonlySet<Outcome['result']> = new Set([
+  'pending-reboot',
+  'unsafe-kernel',
+  'rolled-back',
+  'failed',
+]);
+
+/** Sends one batch and keeps what came of it. */
+async function cureBatch(
+  context: DurableContext,
+  ports: CellPorts,
+  input: CellInput,
+  document: RunbookDocument,
+  batch: Batch,
+  comment: string,
+  tempo: Tempo,
+): Promise<CureResult> {
+  const command = { batch, document, comment, maxErrors: input.policy.resize.maxErrors };
+  const sent = await sendOnce(context, ports, command, tempo);
+  await waitForEnd(context, ports, sent.commandIds, tempo);
+  return durableRunner(context).step('record', () => recordBatch(ports, input.runId, batch, sent));
+}
+
+/** One wave: all its batches side by side, each to its end whatever becomes of the others. */
+async function cureWave(
+  context: DurableContext,
+  ports: CellPorts,
+  input: CellInput,
+  document: RunbookDocument,
+  mode: 'plan' | 'apply',
+  wave: readonly string[],
+  name: string,
+  tempo: Tempo,
+): Promise<CureResult> {
+  const batches = await durableRunner(context).step(`${name}-batches`, () =>
+    batchesFor(ports, input.runId, input.policy, mode, wave),
+  );
+  const done = await context.map(
+    name,
+    [...batches],
+    (c, batch, i) => cureBatch(c, ports, input, document, batch, `audit-backlog ${input.runId} ${name}-${i}`, tempo),
+    { maxConcurrency: BATCHES_AT_ONCE, completionConfig: ALL_ITEMS },
+  );
+  let sum = NOTHING_CURED;
+  for (const item of done.all) {
+    if (item.result) sum = addCures(sum, item.result);
+    else {
+      const results = (batches[item.index]?.instanceIds ?? []).map((instanceId) => ({
+        instanceId,
+        result: 'failed' as const,
+      }));
+      sum = addCures(sum, { ...NOTHING_CURED, results, errors: [batchFailed(name, item.error)] });
+    }
+  }
+  return sum;
+}
+
+function batchFailed(name: string, error: Error | undefined): CallError {
+  return {
+    call: 'ssm:SendCommand',
+    code: error?.name ?? 'Unfinished',
+    message: `${name}: ${error?.message ?? 'a batch did not end'}`,
+    next: 'Look at the cell function’s log; the next run looks at these instances again.',
+    kind: 'failed',
+  };
+}
+
+/** Reads limits (the runbook in plan mode) of these instances. Changes nothing on them. */
+export async function assessInstances(
+  context: DurableContext,
+  ports: CellPorts,
+  input: CellInput,
+  document: RunbookDocument,
+  instanceIds: readonly string[],
+  name: string,
+  tempo: Tempo,
+): Promise<CureResult> {
+  let sum = NOTHING_CURED;
+  for (let i = 0; i < instanceIds.length; i += SEND_AT_ONCE) {
+    const wave = instanceIds.slice(i, i + SEND_AT_ONCE);
+    const part = `${name}-${i / SEND_AT_ONCE}`;
+    sum = addCures(sum, await cureWave(context, ports, input, document, 'plan', wave, part, tempo));
+  }
+  return sum;
+}
+
+/**
+ * Resizes these instances: a small canary wave, proven, before the rest in waves of 50. A canary that fails beyond
+ * `resize.maxErrors` ends it: the rest is deferred and says why.
+ */
+export async function resizeInstances(
+  context: DurableContext,
+  ports: CellPorts,
+  input: CellInput,
+  document: RunbookDocument,
+  waves: readonly (readonly string[])[],
+  name: string,
+  tempo: Tempo,
+): Promise<CureResult> {
+  const run = durableRunner(context);
+  let sum = NOTHING_CURED;
+  for (const [w, wave] of waves.entries()) {
+    const done = await cureWave(context, ports, input, document, 'apply', wave, `${name}-${w}`, tempo);
+    sum = addCures(sum, done);
+    const verdict = canaryVerdict(done.results, input.policy.resize.maxErrors);
+    if (verdict.goOn) continue;
+    const rest = waves.slice(w + 1);
+    for (const [r, ids] of rest.entries()) {
+      await run.step(`${name}-defer-${r}`, () => deferEntries(ports, input.runId, ids, verdict.reason));
+    }
+    break;
+  }
+  return sum;
+}
+
+async function deferEntries(ports: CellPorts, runId: string, ids: readonly string[], why: string): Promise<number> {
+  const records = mustAnswer(await ports.ledger.getEntries(runId, ports.cell, ids));
+  const deferred = records.map(
+    (record): EntryRecord => ({
+      ...record,
+      entry: {
+        ...record.entry,
+        action: 'defer',
+        code: 'resize-budget',
+        reason: `Not resized in this run: ${why}`,
+        next: 'Look at the instances of the wave that failed; the next run tries again.',
+      },
+    }),
+  );
+  mustAnswer(await ports.ledger.putEntries(runId, ports.cell, deferred));
+  return deferred.length;
+}

@@ -1,0 +1,27 @@
+/** Lambda `reconcile`: every five minutes, brings back what was stopped and forgotten. Plain. */
+import type { Wire } from '../aws/clients.ts';
+import { type Deployment, deploymentFromEnvironment } from '../aws/deployment.ts';
+import { createHubPorts, createOpenCell } from '../aws/open-cell.ts';
+import { reconcile } from './reconcile.ts';
+
+/** Some cells could not be reconciled. Thrown so that the function's error alarm fires; everything else was done. */
+export class ReconcileIncompleteError extends Error {
+  override readonly name = 'ReconcileIncompleteError';
+}
+
+/** The handler for a deployment; `wire` is how a simulated region takes AWS's place. */
+export function createHandler(deployment: Deployment, wire?: Wire) {
+  return async () => {
+    const done = await reconcile(createHubPorts(deployment, wire), createOpenCell(deployment, wire));
+    if (done.errors.length > 0) throw new ReconcileIncompleteError(JSON.stringify(done));
+    return done;
+  };
+}
+
+let made: ReturnType<typeof createHandler> | undefined;
+
+/** What Lambda calls. The environment is read at the first event, so that a wrong setting is an answer in the log. */
+export const handler = () => {
+  made ??= createHandler(deploymentFromEnvironment(process.env));
+  return made();
+};

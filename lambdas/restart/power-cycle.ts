@@ -1,0 +1,255 @@
+/** Bringing one machine down and back, each destructive call at most once, with the stop tag from before to after. */
+import type { DurableContext } from '@aws/durable-execution-sdk-js';
+import type { RestartMethod } from '../../domain/contracts.ts';
+import type { CallError, InstanceFacts } from '../../domain/finding.ts';
+import type { Answer, CellPorts } from '../../domain/ports.ts';
+import { atMostOnce, durableRunner } from '../durable.ts';
+import type { Tempo } from '../tempo.ts';
+
+/** How a power cycle ended. `back`: SSM's agent answers again. Everything else says what a person needs to know. */
+export type PowerCycle =
+  | { readonly result: 'back'; readonly backAt: string }
+  | {
+      readonly result: 'untouched' | 'failed' | 'awaiting-capacity';
+      readonly message: string;
+      readonly next: string;
+      readonly error: CallError | null;
+    };
+
+type Failure = Extract<PowerCycle, { message: string }>;
+
+function failed(message: string, next: string, error: CallError | null = null): Failure {
+  return { result: 'failed', message, next, error };
+}
+
+function says(error: CallError): string {
+  return `${error.call}: ${error.code}: ${error.message}`;
+}
+
+/** What one look at the instance needs to tell the waiting loop. */
+interface Look {
+  readonly state: string;
+  readonly stateReason: string | null;
+}
+
+/** Runs the power cycle of one instance. */
+export class PowerCycler {
+  readonly #context: DurableContext;
+  readonly #ports: CellPorts;
+  readonly #instanceId: string;
+  readonly #runId: string;
+  readonly #tempo: Tempo;
+
+  constructor(context: DurableContext, ports: CellPorts, instanceId: string, runId: string, tempo: Tempo) {
+    this.#context = context;
+    this.#ports = ports;
+    this.#instanceId = instanceId;
+    this.#runId = runId;
+    this.#tempo = tempo;
+  }
+
+  /** Stops and starts, or reboots, and waits until the agent answers. */
+  run(method: RestartMethod): Promise<PowerCycle> {
+    return method === 'reboot' ? this.#reboot() : this.#stopAndStart();
+  }
+
+  async #stopAndStart(): Promise<PowerCycle> {
+    const marked = await this.#step('mark', () => this.#ports.power.markStopped(this.#instanceId, this.#runId));
+    if (!marked.ok) {
+      const message = `The tag that says we stop it could not be set (${says(marked.error)}), so nothing was stopped.`;
+      return { result: 'untouched', message, next: marked.error.next, error: marked.error };
+    }
+    const stopped = await this.#stop();
+    if (stopped) return stopped;
+    const started = await this.#start();
+    if (started) return started;
+    const since = await this.#now('running-since');
+    const back = await this.#waitForAgent(since);
+    // A tag that could not be removed is no failure: `reconcile` removes one left on a running instance.
+    await this.#step('unmark', () => this.#ports.power.unmarkStopped(this.#instanceId));
+    return back;
+  }
+
+  /** null: it is stopped. */
+  async #stop(): Promise<Failure | null> {
+    for (const name of ['stop', 'stop-again']) {
+      const once = await atMostOnce(this.#context, name, () => this.#ports.power.stop(this.#instanceId));
+      if (once.done && !once.value.ok) {
+        // The call failed, but an answer may be wrong about its effect (a time-out after it): the state decides.
+        if (await this.#leftRunning(`${name}-look`)) break;
+        await this.#step('unmark-untouched', () => this.#ports.power.unmarkStopped(this.#instanceId));
+        const { error } = once.value;
+        return { result: 'untouched', message: `It was not stopped: ${says(error)}`, next: error.next, error };
+      }
+      if (once.done || (await this.#leftRunning(`${name}-look`))) break;
+    }
+    const look = await this.#waitForState('stopped', ['stopped', 'terminated'], this.#tempo.stopSeconds);
+    if (look?.state === 'stopped') return null;
+    return failed(
+      `It was told to stop and is ${look?.state ?? 'unknown'} after ${this.#tempo.stopSeconds / 60} minutes.`,
+      look?.state === 'terminated'
+        ? 'Something terminated it while it was stopped (Auto Scaling?): find out what owns it.'
+        : 'Force the stop (aws ec2 stop-instances --force) or ask AWS Support, then start it; it bears our stop tag.',
+    );
+  }
+
+  /** null: it runs. */
+  async #start(): Promise<Failure | null> {
+    const tries = Math.max(1, Math.floor(this.#tempo.capacitySeconds / this.#tempo.capacityPollSeconds));
+    let lack: CallError | null = null;
+    for (let i = 0; i < tries; i++) {
+      // Looks before it acts, so a start whose answer was lost is not asked for again.
+      const once = await atMostOnce<Answer<null>>(this.#context, `start-${i}`, () => this.#startIfStopped());
+      const error = once.done && !once.value.ok ? once.value.error : null;
+      if (error?.kind === 'capacity') {
+        if (lack === null) await this.#alarm('no-capacity', `has no capacity to start in: ${says(error)}`);
+        lack = error;
+        await this.#context.wait(`capacity-${i}`, { seconds: this.#tempo.capacityPollSeconds });
+        continue;
+      }
+      const look = await this.#waitForState(
+        `running-${i}`,
+        ['running', 'stopped', 'terminated'],
+        this.#tempo.startSeconds,
+        {
+          fromStopped: this.#tempo.effectVisibleSeconds,
+        },
+      );
+      if (look?.state === 'running') return null;
+      if (!once.done && look?.state === 'stopped') continue;
+      const why = error ? says(error) : `it is ${look?.state ?? 'unknown'} (${look?.stateReason ?? 'no reason given'})`;
+      return failed(
+        `It was stopped and did not start: ${why}`,
+        error?.next ?? 'Start it by hand; if its volumes are encrypted, check their key. `reconcile` keeps trying.',
+        error,
+      );
+    }
+    return {
+      result: 'awaiting-capacity',
+      message: `It is stopped, and AWS has had no capacity for ${this.#tempo.capacitySeconds / 60} minutes: ${lack ? says(lack) : 'the start was interrupted'}`,
+      next: 'Nothing to do yet: it is started as soon as there is capacity. Faster: change its type or zone by hand.',
+      error: lack,
+    };
+  }
+
+  async #startIfStopped(): Promise<Answer<null>> {
+    const look = await this.#describe();
+    if (!look.ok) return look;
+    if (look.value?.state !== 'stopped') return { ok: true, value: null };
+    return this.#ports.power.start(this.#instanceId);
+  }
+
+  /**
+   * A reboot leaves no trace in the state of the instance. If the answer was lost, a new boot on the console or an agent
+   * that answers shows that it happened; only if neither comes within the agent's time it is asked for once more.
+   */
+  async #reboot(): Promise<PowerCycle> {
+    const before = await this.#step('console-before', () => this.#ports.console.read(this.#instanceId, null));
+    for (const name of ['reboot', 'reboot-again']) {
+      const since = await this.#now(`${name}-time`);
+      const once = await atMostOnce(this.#context, name, () => this.#ports.power.reboot(this.#instanceId));
+      if (once.done && !once.value.ok) {
+        const { error } = once.value;
+        if (error.kind === 'definitive')
+          return { result: 'untouched', message: `It was not rebooted: ${says(error)}`, next: error.next, error };
+      }
+      const back = await this.#waitForAgent(since, name);
+      if (back.result === 'back' || (once.done && once.value.ok)) return back;
+      const after = await this.#step(`${name}-look`, () => this.#ports.console.read(this.#instanceId, null));
+      const rebooted =
+        before.status !== 'read' ||
+        after.status !== 'read' ||
+        after.evidence.boots > before.evidence.boots ||
+        after.evidence.currentBoot === false;
+      if (rebooted) return back;
+    }
+    return failed(
+      'The function died twice while it asked for the reboot, and the machine shows no new boot.',
+      'Reboot it by hand (aws ec2 reboot-instances); the next run looks again.',
+    );
+  }
+
+  async #waitForAgent(since: string, name = 'agent'): Promise<PowerCycle> {
+    const seen = await this.#poll(`${name}-back`, this.#tempo.agentBackSeconds, async () => {
+      const agents = await this.#ports.fleet.agents([this.#instanceId]);
+      const agent = agents.ok ? agents.value.get(this.#instanceId) : undefined;
+      const back = agent?.pingStatus === 'Online' && agent.lastPingAt !== null && agent.lastPingAt > since;
+      return back ? { at: this.#ports.clock.now() } : null;
+    });
+    if (seen) return { result: 'back', backAt: seen.at };
+    return failed(
+      `It was restarted and runs, but SSM's agent has not answered for ${this.#tempo.agentBackSeconds / 60} minutes.`,
+      'Look at its console and status checks; without its agent the limit cannot be raised.',
+    );
+  }
+
+  /** Whether the instance left `running` within the time that an effect needs to show. */
+  async #leftRunning(name: string): Promise<boolean> {
+    const seen = await this.#poll(name, this.#tempo.effectVisibleSeconds, async () => {
+      const look = await this.#describe();
+      return look.ok && look.value && look.value.state !== 'running' ? look.value : null;
+    });
+    return seen !== null;
+  }
+
+  async #waitForState(
+    name: string,
+    wanted: readonly string[],
+    seconds: number,
+    { fromStopped = 0 }: { fromStopped?: number } = {},
+  ): Promise<Look | null> {
+    const patience = Math.ceil(fromStopped / this.#tempo.powerPollSeconds);
+    const seen = await this.#poll(name, seconds, async (looks) => {
+      const look = await this.#describe();
+      if (!look.ok || !look.value || !wanted.includes(look.value.state)) return null;
+      // Just after a start, `stopped` may be the old state: EC2 is eventually consistent.
+      return look.value.state === 'stopped' && looks < patience ? null : look.value;
+    });
+    if (seen) return seen;
+    const last = await this.#step(`${name}-last-look`, () => this.#describe());
+    return last.ok ? last.value : null;
+  }
+
+  async #describe(): Promise<Answer<Look | null>> {
+    const answer = await this.#ports.fleet.describeInstances([this.#instanceId]);
+    if (!answer.ok) return answer;
+    const instance: InstanceFacts | undefined = answer.value[0];
+    return { ok: true, value: instance ? { state: instance.state, stateReason: instance.stateReason } : null };
+  }
+
+  /** Looks now and again without holding a machine. How often it looked is kept, since each look may be a new invocation. */
+  async #poll<T extends object>(
+    name: string,
+    seconds: number,
+    look: (looks: number) => Promise<T | null>,
+  ): Promise<T | null> {
+    const most = Math.max(1, Math.ceil(seconds / this.#tempo.powerPollSeconds));
+    const end = await this.#context.waitForCondition<{ looks: number; seen: T | null }>(
+      name,
+      async ({ looks }) => ({ looks: looks + 1, seen: await look(looks) }),
+      {
+        initialState: { looks: 0, seen: null },
+        waitStrategy: ({ looks, seen }) =>
+          seen !== null || looks >= most
+            ? { shouldContinue: false }
+            : { shouldContinue: true, delay: { seconds: this.#tempo.powerPollSeconds } },
+      },
+    );
+    return end.seen;
+  }
+
+  async #alarm(name: string, what: string): Promise<void> {
+    const { accountId, region } = this.#ports.cell;
+    const subject = `Audit backlog: ${this.#instanceId} is stopped and cannot start`;
+    const text = `${this.#instanceId} in ${accountId}/${region}, stopped by run ${this.#runId}, ${what}`;
+    await this.#step(`alarm-${name}`, () => this.#ports.news.notify(subject, text));
+  }
+
+  #step<T>(name: string, work: () => Promise<T>): Promise<T> {
+    return durableRunner(this.#context).step(name, work);
+  }
+
+  #now(name: string): Promise<string> {
+    return this.#step(name, async () => this.#ports.clock.now());
+  }
+}

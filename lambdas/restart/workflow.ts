@@ -1,0 +1,193 @@
+/** One hung machine brought back and cured: looked at again, restarted at most once for its evidence, resized, proven. */
+import type { DurableContext } from '@aws/durable-execution-sdk-js';
+import type { ActionEntry, Outcome, RestartMethod } from '../../domain/contracts.ts';
+import { entryOf, storableFinding } from '../../domain/entry.ts';
+import type { CallError, Finding } from '../../domain/finding.ts';
+import { nextHistory } from '../../domain/history.ts';
+import type { CallTally, CellPorts, EntryRecord, OpenCell, RunbookDocument } from '../../domain/ports.ts';
+import { type Decision, triage } from '../../domain/triage.ts';
+import { batchesFor } from '../cell/batches.ts';
+import { recordBatch } from '../cell/cure.ts';
+import { signOfLifeNotExcluded, whyUnread } from '../cell/judge.ts';
+import { conclude, withoutReading } from '../cell/record.ts';
+import { sendOnce, waitForEnd } from '../cell/run-runbook.ts';
+import { type CellInput, findingsOf, mergeErrors } from '../cell/survey.ts';
+import { addTally, durableRunner, NO_CALLS, type Runner } from '../durable.ts';
+import { mustAnswer } from '../errors.ts';
+import type { Tempo } from '../tempo.ts';
+import { type PowerCycle, PowerCycler } from './power-cycle.ts';
+
+/** What `cell` asks of `restart`. */
+export interface RestartInput extends Pick<CellInput, 'runId' | 'cell' | 'policy'> {
+  readonly instanceId: string;
+  readonly document: RunbookDocument;
+}
+
+/** What `cell` needs to know of it; the ledger has the rest. */
+export interface RestartResult {
+  readonly instanceId: string;
+  readonly result: Outcome['result'];
+  readonly errors: readonly CallError[];
+  readonly tally: CallTally;
+}
+
+const LEASE_SECONDS = 3 * 3600;
+
+/** The second look: what is so now, and what the same triage says of it. */
+type SecondLook =
+  | { readonly go: 'restart'; readonly method: RestartMethod; readonly evidenceKey: string }
+  | { readonly go: 'resize' }
+  | { readonly go: 'no'; readonly why: string; readonly next: string };
+
+/** Makes the workflow. Expected failures end as outcomes; `cell` sees an error only when the ledger fails. */
+export function restartWorkflow(openCell: OpenCell, tempo: Tempo) {
+  return async (input: RestartInput, context: DurableContext): Promise<RestartResult> => {
+    const ports = openCell(input.cell, input.policy.quotaShare);
+    const run = durableRunner(context);
+    const lease = `instance#${input.cell.accountId}/${input.cell.region}/${input.instanceId}`;
+    const taken = await run.step('lease', async () =>
+      mustAnswer(await ports.ledger.acquireLease(lease, input.runId, LEASE_SECONDS)),
+    );
+    if (!taken.held) {
+      const why = `The run ${taken.holder} is working on this instance.`;
+      return finish(run, ports, input, declined(why, 'Nothing: that run reports what it does.'));
+    }
+    const look = await run.step('second-look', () => lookAgain(ports, input));
+    let result: RestartResult;
+    if (look.go === 'no') result = await finish(run, ports, input, declined(look.why, look.next));
+    else if (look.go === 'resize') result = await resize(context, ports, input, null, tempo);
+    else result = await restart(context, ports, input, look, tempo);
+    await run.step('release', () => ports.ledger.releaseLease(lease, input.runId));
+    return result;
+  };
+}
+
+function declined(message: string, next: string) {
+  return { result: 'declined' as const, message, next, restartedBy: null };
+}
+
+async function lookAgain(ports: CellPorts, input: RestartInput): Promise<SecondLook> {
+  const [record] = mustAnswer(await ports.ledger.getEntries(input.runId, input.cell, [input.instanceId]));
+  if (!record)
+    return { go: 'no', why: 'The plan of this run does not name the instance.', next: 'Report this: it is a bug.' };
+  const planned = record.entry;
+  const before = JSON.parse(record.finding) as Finding;
+  const described = await ports.fleet.describeInstances([input.instanceId]);
+  if (!described.ok) {
+    const { call, code, message, next } = described.error;
+    return { go: 'no', why: `It could not be looked at again: ${call}: ${code}: ${message}`, next };
+  }
+  const instance = described.value[0];
+  if (!instance) return { go: 'no', why: 'It does not exist any more.', next: '' };
+  const mark = before.console.status === 'read' ? before.console.mark : null;
+  const { findings } = await findingsOf(ports, input.policy, [instance], () => mark);
+  const finding = findings[0];
+  if (!finding) return { go: 'no', why: 'It could not be looked at again.', next: 'The next run looks again.' };
+  const decision = await decideAgain(ports, input, finding, planned);
+  if (decision.action === 'resize') return { go: 'resize' };
+  if (decision.action !== 'restart-then-resize' || decision.method === null) {
+    return { go: 'no', why: `Just before acting, it was looked at again: ${decision.reason}`, next: decision.next };
+  }
+  const fresh = entryOf(finding, decision);
+  if (decision.method !== planned.method || fresh.evidence?.key !== planned.evidence?.key) {
+    const why = 'Just before acting, it was looked at again: its evidence or the method changed since the plan.';
+    return { go: 'no', why, next: 'The next run judges it anew.' };
+  }
+  const update: EntryRecord = { ...record, finding: JSON.stringify(storableFinding(finding)) };
+  mustAnswer(await ports.ledger.putEntries(input.runId, input.cell, [update]));
+  return { go: 'restart', method: decision.method, evidenceKey: fresh.evidence?.key ?? '' };
+}
+
+/** The same triage on fresh facts. Breaker and budget were judged by the cell, which reserved this restart. */
+async function decideAgain(
+  ports: CellPorts,
+  input: RestartInput,
+  finding: Finding,
+  planned: ActionEntry,
+): Promise<Decision> {
+  if (planned.evidence !== null && finding.console.status !== 'read') {
+    return signOfLifeNotExcluded(whyUnread(finding.console));
+  }
+  return triage({
+    finding,
+    policy: input.policy,
+    breaker: { open: false, reason: null },
+    budget: { resizesLeft: 1, restartsLeft: 1 },
+    now: ports.clock.now(),
+  });
+}
+
+async function restart(
+  context: DurableContext,
+  ports: CellPorts,
+  input: RestartInput,
+  look: Extract<SecondLook, { go: 'restart' }>,
+  tempo: Tempo,
+): Promise<RestartResult> {
+  const run = durableRunner(context);
+  const at = await run.step('attempt-time', async () => ports.clock.now());
+  // Before the power call, so that no crash after it can lead to a second restart for this evidence.
+  await run.step('attempt', async () => {
+    const histories = mustAnswer(await ports.ledger.getHistories(input.cell, [input.instanceId]));
+    const event = { kind: 'restart-attempt', at, evidenceKey: look.evidenceKey } as const;
+    const history = nextHistory(histories.get(input.instanceId) ?? null, event);
+    mustAnswer(await ports.ledger.putHistory(input.cell, input.instanceId, history));
+  });
+  const cycle = await new PowerCycler(context, ports, input.instanceId, input.runId, tempo).run(look.method);
+  if (cycle.result === 'back')
+    return resize(context, ports, input, { method: look.method, backAt: cycle.backAt }, tempo);
+  const result = cycle.result === 'awaiting-capacity' ? cycle.result : 'restart-failed';
+  const restartedBy = cycle.result === 'untouched' ? null : look.method;
+  const done = await finish(run, ports, input, { result, message: cycle.message, next: cycle.next, restartedBy });
+  if (cycle.result !== 'untouched') await run.step('alarm', () => alarm(ports, input, cycle));
+  return { ...done, errors: mergeErrors(done.errors, cycle.error ? [cycle.error] : []) };
+}
+
+function alarm(ports: CellPorts, input: RestartInput, cycle: Exclude<PowerCycle, { result: 'back' }>) {
+  const { accountId, region } = input.cell;
+  const subject = `Audit backlog: ${input.instanceId} needs you (${cycle.result})`;
+  const text = `${input.instanceId} in ${accountId}/${region}, run ${input.runId}: ${cycle.message}\n${cycle.next}`;
+  return ports.news.notify(subject, text);
+}
+
+/** Runs the runbook on this one instance and proves it. */
+async function resize(
+  context: DurableContext,
+  ports: CellPorts,
+  input: RestartInput,
+  restarted: { method: RestartMethod; backAt: string } | null,
+  tempo: Tempo,
+): Promise<RestartResult> {
+  const run = durableRunner(context);
+  const { runId, instanceId, policy, document } = input;
+  const batches = await run.step('batch', () => batchesFor(ports, runId, policy, 'apply', [instanceId]));
+  const batch = batches[0];
+  if (!batch) throw new Error(`run ${runId} has no entry of ${instanceId} in the ledger; nothing was sent to it`);
+  const command = { batch, document, comment: `audit-backlog ${runId} ${instanceId}`, maxErrors: '0' };
+  const sent = await sendOnce(context, ports, command, tempo);
+  await waitForEnd(context, ports, sent.commandIds, tempo);
+  const cured = await run.step('record', () => recordBatch(ports, runId, batch, sent, restarted));
+  const result = cured.results[0]?.result ?? 'failed';
+  return { instanceId, result, errors: cured.errors, tally: addTally(NO_CALLS, cured.tally) };
+}
+
+/** Keeps an outcome without a runbook, and tells. */
+async function finish(
+  run: Runner,
+  ports: CellPorts,
+  input: RestartInput,
+  end: Pick<Outcome, 'result' | 'message' | 'next' | 'restartedBy'>,
+): Promise<RestartResult> {
+  const { runId, cell, instanceId } = input;
+  return run.step('finish', async () => {
+    const records = mustAnswer(await ports.ledger.getEntries(runId, cell, [instanceId]));
+    const meta = { at: ports.clock.now(), commandId: null, restartedBy: end.restartedBy, backAt: null };
+    const outcome = withoutReading(end.result, meta, end.message, end.next);
+    const concluded = records.map((record) => ({
+      record: { ...record, entry: { ...record.entry, outcome } },
+      history: null,
+    }));
+    const errors = await conclude(ports, runId, concluded);
+    return { instanceId, result: end.result, errors, tally: ports.tally.take() };
+  });
+}
