@@ -196,16 +196,14 @@ const kernelSays = fc.oneof(
   fc
     .tuple(number, number)
     .map(([n, m]): Made => ({ text: `audit: audit_backlog=${n} > audit_backlog_limit=${m}`, means: 'over', n, m })),
-  fc
-    .tuple(fc.integer({ min: -99, max: 99_999 }), number)
-    .map(
-      ([n, m]): Made => ({
-        text: `audit: audit_lost=${n} audit_rate_limit=0 audit_backlog_limit=${m}`,
-        means: 'lost',
-        n,
-        m,
-      }),
-    ),
+  fc.tuple(fc.integer({ min: -99, max: 99_999 }), number).map(
+    ([n, m]): Made => ({
+      text: `audit: audit_lost=${n} audit_rate_limit=0 audit_backlog_limit=${m}`,
+      means: 'lost',
+      n,
+      m,
+    }),
+  ),
   fc.constant<Made>({ text: 'audit: backlog limit exceeded', means: 'exceeded' }),
   fc.constant<Made>({ text: 'audit: kauditd hold queue overflow', means: 'hold' }),
   fc.constant<Made>({ text: 'audit: rate limit exceeded', means: 'other' }),
