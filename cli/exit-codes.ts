@@ -1,0 +1,18 @@
+/** What the program's exit code says. */
+export const EXIT = {
+  /** Done. */
+  done: 0,
+  /** It failed, or some cures did. */
+  failed: 1,
+  /** The command line, a file or the surroundings (region, credentials) are wrong; nothing was done. */
+  usage: 2,
+  /** Something could not be looked at: the numbers are not the whole truth. */
+  incomplete: 3,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** What whoever called got wrong. `message` is one line that says what, and what to do. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}

@@ -1,0 +1,9 @@
+/** Colour where a person sees it: a terminal, and NO_COLOR not set. */
+import { styleText } from 'node:util';
+
+export type Style = Parameters<typeof styleText>[0];
+
+/** Styled text for stdout; plain where stdout is no terminal or NO_COLOR is set. */
+export function style(format: Style, text: string): string {
+  return styleText(format, text, { stream: process.stdout });
+}
