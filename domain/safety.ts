@@ -1,0 +1,186 @@
+/** What bounds the harm: gate, breaker, budget, waves, and what a request may ask of the policy. All pure. */
+import type { Gate, Outcome, RunRequest } from './contracts.ts';
+import type { Policy } from './policy.ts';
+import type { Answer, CellMemory } from './ports.ts';
+import type { Breaker } from './triage.ts';
+import { InvalidInputError } from './validation.ts';
+
+/** What one check of the gate answered: null is open, a text the reason why it is closed. */
+export interface CheckedGate {
+  readonly name: string;
+  readonly answer: Answer<string | null>;
+}
+
+/** The gate is open when every check says so. A check that could not be read closes it. */
+export function gateVerdict(checks: readonly CheckedGate[]): Gate {
+  const reasons = checks.flatMap(({ name, answer }) => {
+    if (answer.ok) return answer.value === null ? [] : [`${name}: ${answer.value}`];
+    const { call, code, message, next } = answer.error;
+    return [`${name} could not be read, which closes the gate (${call}: ${code}: ${message}). ${next}`.trim()];
+  });
+  return { open: reasons.length === 0, reasons };
+}
+
+/** `apply` only when asked for, allowed by policy and the gate is open; otherwise `plan`. */
+export function effectiveMode(request: Pick<RunRequest, 'mode'>, policy: Policy, gate: Gate): 'plan' | 'apply' {
+  return (request.mode ?? policy.mode) === 'apply' && policy.mode === 'apply' && gate.open ? 'apply' : 'plan';
+}
+
+/** What the breaker counts in one cell during one sweep. */
+export interface BreakerCounts {
+  /** Running instances in scope; null as long as the listing is not done (the silent pass): then the last sweep's count is taken. */
+  readonly instances: number | null;
+  /** Instances the filters of the silent pass named: agent lost or status check impaired. */
+  readonly suspects: number;
+  /** Affected so far, without those that are already handled: a cured machine's old console lines are no storm. */
+  readonly affected: number;
+  /** Instances whose agent SSM calls lost; null when that could not be read, which opens the breaker. */
+  readonly silent: number | null;
+}
+
+/**
+ * Whether restarts are forbidden in a cell, judged as the counts stand: more suspects or affected than max(count,
+ * percent of the cell), more newly silent ones than max(count, percent of the last sweep's), or opened by an earlier
+ * sweep and not quiet since for long enough. Resizes go on regardless.
+ */
+export function breakerFor(counts: BreakerCounts, previous: CellMemory | null, policy: Policy): Breaker {
+  const reasons = stormsIn(counts, previous, policy);
+  if (reasons.length === 0 && previous?.breakerOpen) {
+    const { quietSweeps } = policy.breaker;
+    reasons.push(
+      `an earlier sweep opened it; it closes after ${quietSweeps} quiet sweeps (${previous.quietSweeps} so far)`,
+    );
+  }
+  return reasons.length === 0 ? { open: false, reason: null } : { open: true, reason: reasons.join('; ') };
+}
+
+function stormsIn(counts: BreakerCounts, previous: CellMemory | null, policy: Policy): string[] {
+  const { affectedCount, affectedPercent, newlySilentPercent } = policy.breaker;
+  const instances = counts.instances ?? previous?.instances ?? 0;
+  const bound = Math.max(affectedCount, (instances * affectedPercent) / 100);
+  const of = `of ${instances} instances, more than ${bound}`;
+  const reasons: string[] = [];
+  if (counts.suspects > bound) reasons.push(`${counts.suspects} ${of}, are lost or impaired at once`);
+  if (counts.affected > bound) reasons.push(`${counts.affected} ${of}, overflow at once`);
+  if (counts.silent === null) reasons.push('how many agents are lost could not be read');
+  else if (previous) {
+    const surge = counts.silent - previous.silent;
+    const surgeBound = Math.max(affectedCount, (previous.instances * newlySilentPercent) / 100);
+    if (surge > surgeBound) {
+      reasons.push(
+        `${surge} more than in the last sweep are silent (over ${surgeBound}): SSM or the network, not the machines`,
+      );
+    }
+  }
+  return reasons;
+}
+
+/**
+ * What the ledger keeps of the cell after a sweep. A storm opens the breaker; as many quiet sweeps in a row as policy
+ * says close it. Counts that could not be read are kept from before, and such a sweep is not quiet.
+ */
+export function nextCellMemory(
+  previous: CellMemory | null,
+  thisSweep: BreakerCounts,
+  policy: Policy,
+  now: string,
+): CellMemory {
+  const counts = {
+    instances: thisSweep.instances ?? previous?.instances ?? 0,
+    silent: thisSweep.silent ?? previous?.silent ?? 0,
+    at: now,
+  };
+  if (stormsIn(thisSweep, previous, policy).length > 0) return { ...counts, breakerOpen: true, quietSweeps: 0 };
+  if (!previous?.breakerOpen) return { ...counts, breakerOpen: false, quietSweeps: 0 };
+  if (thisSweep.instances === null) return { ...counts, breakerOpen: true, quietSweeps: previous.quietSweeps };
+  const quietSweeps = previous.quietSweeps + 1;
+  return quietSweeps >= policy.breaker.quietSweeps
+    ? { ...counts, breakerOpen: false, quietSweeps: 0 }
+    : { ...counts, breakerOpen: true, quietSweeps };
+}
+
+/**
+ * Restarts that a run may make in a cell: the least of `maxPerRun`, `maxPercent` of the running instances (rounded down,
+ * but at least one unless it is 0 %) and what the request says.
+ * @param runningInstances null when not known: then the percentage allows one.
+ */
+export function restartBudget(
+  restart: Policy['restart'],
+  runningInstances: number | null,
+  maxRestarts: number | undefined,
+): number {
+  const share = Math.floor(((runningInstances ?? 0) * restart.maxPercent) / 100);
+  const byPercent = restart.maxPercent === 0 ? 0 : Math.max(1, share);
+  return Math.min(restart.maxPerRun, byPercent, maxRestarts ?? Number.POSITIVE_INFINITY);
+}
+
+/** SSM's most per SendCommand. */
+const BATCH = 50;
+
+/** The waves of a resize: first the canary, then batches. Ids are sorted and named once: a replay gets the same waves. */
+export function resizeWaves(instanceIds: readonly string[], canary: number, batch: number = BATCH): string[][] {
+  const ids = [...new Set(instanceIds)].sort();
+  const waves: string[][] = [];
+  for (let from = 0; from < ids.length; ) {
+    const size = from === 0 ? Math.min(canary, batch) : batch;
+    waves.push(ids.slice(from, from + size));
+    from += size;
+  }
+  return waves;
+}
+
+/** Results that say the cure itself went wrong on the machine. */
+const HARM: ReadonlySet<Outcome['result']> = new Set(['failed', 'rolled-back', 'stuck', 'unreadable-output']);
+/** Results that say nothing of the cure: it did not run. */
+const NOT_RUN: ReadonlySet<Outcome['result']> = new Set(['undelivered', 'declined']);
+
+/**
+ * Whether the waves after a canary may go on. As SSM's MaxErrors: more errors than the number, or than the percentage
+ * of those that ran (rounded down), stop it. A canary that ran nowhere has proven nothing and stops it too.
+ * @param maxErrors a number or a percentage, as in `resize.maxErrors`.
+ */
+export function canaryVerdict(
+  results: readonly { readonly instanceId: string; readonly result: Outcome['result'] }[],
+  maxErrors: string,
+): { goOn: boolean; reason: string } {
+  const ran = results.filter(({ result }) => !NOT_RUN.has(result));
+  if (ran.length === 0) return { goOn: false, reason: 'the canary ran on no instance, so it proved nothing' };
+  const harmed = ran.filter(({ result }) => HARM.has(result));
+  const value = Number.parseInt(maxErrors, 10);
+  const allowed = maxErrors.endsWith('%') ? Math.floor((ran.length * value) / 100) : value;
+  const said = `${harmed.length} of ${ran.length} canaries went wrong, ${allowed} are allowed`;
+  if (harmed.length <= allowed) return { goOn: true, reason: said };
+  return { goOn: false, reason: `${said}: ${harmed.map((h) => `${h.instanceId} ${h.result}`).join(', ')}` };
+}
+
+/**
+ * A request may ask for less than the policy allows, never for more.
+ * @throws InvalidInputError naming the field, the limit and what to do.
+ */
+export function checkRequestAgainstPolicy(request: RunRequest, policy: Policy): void {
+  if (request.mode === 'apply' && policy.mode === 'plan') {
+    refuse('mode: the deployed policy allows plan only; set mode apply in the policy and deploy it, or ask for plan');
+  }
+  const most = Math.max(policy.restart.maxPerRun, ...policy.overrides.map((o) => o.restart.maxPerRun ?? 0));
+  if (request.maxRestarts !== undefined && request.maxRestarts > most) {
+    refuse(
+      `maxRestarts: ${request.maxRestarts} is above the policy's restart.maxPerRun of ${most}; ask for at most that`,
+    );
+  }
+  checkScope('regions', request.regions, policy.scope.regions);
+  checkScope('accounts', request.accounts, policy.scope.accounts);
+}
+
+function checkScope(
+  name: 'regions' | 'accounts',
+  asked: readonly string[] | undefined,
+  scope: readonly string[],
+): void {
+  const beyond = scope.length === 0 ? [] : (asked ?? []).filter((value) => !scope.includes(value));
+  if (beyond.length === 0) return;
+  refuse(`${name}: ${beyond.join(', ')} outside the policy's scope.${name} (${scope.join(', ')}); ask for those only`);
+}
+
+function refuse(what: string): never {
+  throw new InvalidInputError(`request beyond the policy: ${what}`);
+}

@@ -1,0 +1,88 @@
+import { type HistoryEvent, NO_HISTORY, nextHistory } from '../../domain/history.ts';
+import { history, minutesAgo, NOW } from './findings.ts';
+
+const DAY = 24 * 60;
+const events: Record<HistoryEvent['kind'], HistoryEvent> = {
+  proven: { kind: 'proven', at: NOW, evidenceKey: 'k', target: 8192, cured: true, diagnosis: null },
+  'restart-attempt': { kind: 'restart-attempt', at: NOW, evidenceKey: 'k' },
+  stuck: { kind: 'stuck', at: NOW },
+  assessed: { kind: 'assessed', at: NOW, evidenceKey: 'k', limit: 320 },
+  answered: { kind: 'answered', at: NOW, changed: true, diagnosis: 'log disk full' },
+};
+
+describe('the history after', () => {
+  it('a proven cure', () => {
+    const old = history({ cures: [minutesAgo(DAY)], stuckSweeps: 2, diagnosis: 'old' });
+    expect(nextHistory(old, events.proven)).toEqual(
+      history({
+        proven: { evidenceKey: 'k', target: 8192, at: NOW },
+        cures: [minutesAgo(DAY), NOW],
+        lastActionAt: NOW,
+      }),
+    );
+  });
+
+  it('a proof that nothing had to be done: no cure, no action', () => {
+    const sufficient = { ...events.proven, cured: false } as HistoryEvent;
+    expect(nextHistory(history({ stuckSweeps: 1 }), sufficient)).toEqual(
+      history({ proven: { evidenceKey: 'k', target: 8192, at: NOW } }),
+    );
+  });
+
+  it('a restart', () => {
+    const old = history({ attempts: [{ at: minutesAgo(10), evidenceKey: 'a' }], stuckSweeps: 2 });
+    expect(nextHistory(old, events['restart-attempt'])).toEqual(
+      history({
+        attempts: [
+          { at: minutesAgo(10), evidenceKey: 'a' },
+          { at: NOW, evidenceKey: 'k' },
+        ],
+        stuckSweeps: 2,
+        lastActionAt: NOW,
+      }),
+    );
+  });
+
+  it('a command that got stuck, again', () => {
+    const once = nextHistory(null, { kind: 'stuck', at: minutesAgo(60) });
+    expect(once).toEqual(history({ stuckSweeps: 1, lastActionAt: minutesAgo(60) }));
+    expect(nextHistory(once, events.stuck)).toEqual(history({ stuckSweeps: 2, lastActionAt: NOW }));
+  });
+
+  it('an assess', () => {
+    expect(nextHistory(history({ stuckSweeps: 1 }), events.assessed)).toEqual(
+      history({ assessed: { evidenceKey: 'k', limit: 320 } }),
+    );
+  });
+
+  it('a plain answer', () => {
+    expect(nextHistory(history({ stuckSweeps: 1 }), events.answered)).toEqual(
+      history({ lastActionAt: NOW, diagnosis: 'log disk full' }),
+    );
+    const unchanged: HistoryEvent = { kind: 'answered', at: NOW, changed: false, diagnosis: null };
+    expect(nextHistory(history({ lastActionAt: minutesAgo(9), diagnosis: 'old' }), unchanged)).toEqual(
+      history({ lastActionAt: minutesAgo(9), diagnosis: 'old' }),
+    );
+  });
+
+  it.each(Object.values(events))('the same event twice is that after one: $kind', (event) => {
+    const once = nextHistory(null, event);
+    expect(nextHistory(once, event)).toEqual(once);
+    expect(once).not.toEqual(NO_HISTORY);
+  });
+
+  it('forgets what is older than 90 days, and changes nothing it was given', () => {
+    const old = history({
+      cures: [minutesAgo(90 * DAY + 1), minutesAgo(90 * DAY)],
+      attempts: [
+        { at: minutesAgo(90 * DAY + 1), evidenceKey: 'a' },
+        { at: minutesAgo(90 * DAY), evidenceKey: 'b' },
+      ],
+    });
+    const before = structuredClone(old);
+    const next = nextHistory(old, events.answered);
+    expect(next.cures).toEqual([minutesAgo(90 * DAY)]);
+    expect(next.attempts.map((a) => a.evidenceKey)).toEqual(['b']);
+    expect(old).toEqual(before);
+  });
+});

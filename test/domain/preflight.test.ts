@@ -1,0 +1,48 @@
+import type { InstanceFacts, PreflightFacts } from '../../domain/finding.ts';
+import { type StopHazardCode, whatAStopLoses } from '../../domain/preflight.ts';
+import { instance, preflight } from './findings.ts';
+
+const cases: readonly [what: RegExp, code: StopHazardCode, i: Partial<InstanceFacts>, p: Partial<PreflightFacts>][] = [
+  [/data on its instance store/, 'stop-would-lose', {}, { instanceStore: true }],
+  [/perhaps instance store data/, 'stop-would-lose', {}, { instanceStore: null }],
+  [/auto-assigned public IPv4/, 'stop-would-lose', { publicAddress: 'auto' }, {}],
+  [/Mac host/, 'stop-would-lose', {}, { macHost: true }],
+  [/root volume is in the instance store/, 'stop-refused', { rootDeviceType: 'instance-store' }, {}],
+  [/one-time/, 'stop-refused', { lifecycle: 'spot' }, { spotRequest: 'one-time' }],
+  [/could not be read/, 'stop-refused', { lifecycle: 'spot' }, { spotRequest: 'unreadable' }],
+  [/request is not known/, 'stop-refused', { lifecycle: 'spot' }, { spotRequest: 'none' }],
+  [/bought in a way/, 'stop-refused', { lifecycle: 'other' }, {}],
+  [/has stop protection/, 'stop-refused', {}, { stopProtection: true }],
+  [/stop protection could not be read/, 'stop-refused', {}, { stopProtection: null }],
+  [/is disabled/, 'may-not-start', {}, { keys: 'disabled' }],
+  [/keys .* could not be read/, 'may-not-start', {}, { keys: 'unreadable' }],
+];
+
+describe('what a stop loses', () => {
+  it.each(cases)('%s: %s', (what, code, i, p) => {
+    const hazards = whatAStopLoses(instance(i), preflight(p));
+    expect(hazards.map((hazard) => hazard.code)).toEqual([code]);
+    expect(hazards[0]?.what).toEqual([expect.stringMatching(what)]);
+  });
+
+  it.each<[string, Partial<InstanceFacts>, Partial<PreflightFacts>]>([
+    ['nothing special', {}, {}],
+    ['an Elastic IP address', { publicAddress: 'elastic' }, {}],
+    ['a persistent Spot request', { lifecycle: 'spot' }, { spotRequest: 'persistent' }],
+    ['encrypted volumes with enabled keys', {}, { keys: 'enabled' }],
+  ])('is nothing for %s', (_what, i, p) => {
+    expect(whatAStopLoses(instance(i), preflight(p))).toEqual([]);
+  });
+
+  it('names everything, in the order of the codes', () => {
+    const hazards = whatAStopLoses(
+      instance({ publicAddress: 'auto' }),
+      preflight({ keys: 'disabled', stopProtection: true, instanceStore: true }),
+    );
+    expect(hazards.map(({ code, what }) => [code, what.length])).toEqual([
+      ['stop-would-lose', 2],
+      ['stop-refused', 1],
+      ['may-not-start', 1],
+    ]);
+  });
+});

@@ -1,0 +1,271 @@
+import fc from 'fast-check';
+import { runRequestSchema } from '../../domain/contracts.ts';
+import { policySchema } from '../../domain/policy.ts';
+import type { CellMemory } from '../../domain/ports.ts';
+import {
+  type BreakerCounts,
+  breakerFor,
+  canaryVerdict,
+  checkRequestAgainstPolicy,
+  effectiveMode,
+  gateVerdict,
+  nextCellMemory,
+  resizeWaves,
+  restartBudget,
+} from '../../domain/safety.ts';
+import { InvalidInputError } from '../../domain/validation.ts';
+import { minutesAgo, NOW } from './findings.ts';
+
+const POLICY = policySchema.parse({});
+const OPEN = { open: true, reasons: [] };
+const memory = (change: Partial<CellMemory> = {}): CellMemory => ({
+  instances: 1000,
+  silent: 20,
+  breakerOpen: false,
+  quietSweeps: 0,
+  at: minutesAgo(60),
+  ...change,
+});
+const counts = (change: Partial<BreakerCounts> = {}): BreakerCounts => ({
+  instances: 100,
+  suspects: 0,
+  affected: 0,
+  silent: 0,
+  ...change,
+});
+
+describe('the gate', () => {
+  const open = { name: 'pause', answer: { ok: true, value: null } } as const;
+  const closed = { name: 'calendar freeze', answer: { ok: true, value: 'closed until Monday' } } as const;
+  const error = {
+    call: 'ssm:GetCalendarState',
+    code: 'AccessDenied',
+    message: 'no',
+    next: 'Allow it.',
+    kind: 'failed',
+  } as const;
+
+  it('is open when nothing closes it', () => {
+    expect(gateVerdict([])).toEqual({ open: true, reasons: [] });
+    expect(gateVerdict([open, open])).toEqual({ open: true, reasons: [] });
+  });
+
+  it('is closed by every reason, and says them all', () => {
+    expect(gateVerdict([closed, open, closed])).toEqual({
+      open: false,
+      reasons: ['calendar freeze: closed until Monday', 'calendar freeze: closed until Monday'],
+    });
+  });
+
+  it('is closed by what cannot be read, naming the call and the next step', () => {
+    const gate = gateVerdict([open, { name: 'calendar', answer: { ok: false, error } }]);
+    expect(gate.open).toBe(false);
+    expect(gate.reasons[0]).toMatch(/^calendar could not be read.*ssm:GetCalendarState: AccessDenied: no.*Allow it\.$/);
+  });
+});
+
+describe('the mode', () => {
+  const apply = policySchema.parse({ mode: 'apply' });
+  const closed = { open: false, reasons: ['paused'] };
+  it.each([
+    ['plan by default', {}, POLICY, OPEN, 'plan'],
+    ['as the policy says', {}, apply, OPEN, 'apply'],
+    ['less than the policy', { mode: 'plan' }, apply, OPEN, 'plan'],
+    ['never more than the policy', { mode: 'apply' }, POLICY, OPEN, 'plan'],
+    ['asked for and allowed', { mode: 'apply' }, apply, OPEN, 'apply'],
+    ['asked for and allowed, gate closed', { mode: 'apply' }, apply, closed, 'plan'],
+  ] as const)('%s', (_what, request, policy, gate, mode) => {
+    expect(effectiveMode(request, policy, gate)).toBe(mode);
+  });
+});
+
+describe('the breaker', () => {
+  it.each<[string, Partial<BreakerCounts>, CellMemory | null, RegExp | null]>([
+    ['nothing', {}, null, null],
+    ['10 of 100 affected', { affected: 10 }, null, null],
+    ['11 of 100 affected', { affected: 11 }, null, /^11 of 100 instances, more than 10, overflow at once$/],
+    ['50 of 1000 affected', { instances: 1000, affected: 50 }, null, null],
+    ['51 of 1000 affected', { instances: 1000, affected: 51 }, null, /51 of 1000/],
+    ['11 suspects of an unknown number', { instances: null, suspects: 11 }, null, /11 of 0 .*lost or impaired/],
+    ['50 suspects of 1000 in the last sweep', { instances: null, suspects: 50 }, memory({ silent: 50 }), null],
+    ['51 suspects of 1000 in the last sweep', { instances: null, suspects: 51 }, memory({ silent: 50 }), /51 of 1000/],
+    ['100 more silent than in the last sweep', { instances: 1000, silent: 120 }, memory(), null],
+    [
+      '101 more silent than in the last sweep',
+      { instances: 1000, silent: 121 },
+      memory(),
+      /101 more .*SSM or the network/,
+    ],
+    ['11 more silent of 50', { silent: 13 }, memory({ instances: 50, silent: 2 }), /11 more/],
+    ['10 more silent of 50', { silent: 12 }, memory({ instances: 50, silent: 2 }), null],
+    ['many silent, no last sweep', { silent: 90 }, null, null],
+    ['silent unreadable', { silent: null }, memory(), /could not be read/],
+    [
+      'opened before, quiet once',
+      {},
+      memory({ breakerOpen: true, quietSweeps: 1 }),
+      /closes after 2 quiet sweeps \(1 so far\)/,
+    ],
+  ])('%s', (_what, change, previous, reason) => {
+    const breaker = breakerFor(counts(change), previous, POLICY);
+    expect(breaker.open).toBe(reason !== null);
+    if (reason) expect(breaker.reason).toMatch(reason);
+    else expect(breaker.reason).toBeNull();
+  });
+
+  it('opens in a storm, closes after two quiet sweeps in a row, and a storm between starts the count again', () => {
+    const storm = counts({ affected: 50 });
+    const sweeps = [counts(), storm, counts(), storm, counts(), counts(), counts()];
+    let kept: CellMemory | null = null;
+    const told = sweeps.map((sweep) => {
+      const { open } = breakerFor(sweep, kept, POLICY);
+      kept = nextCellMemory(kept, sweep, POLICY, NOW);
+      return open;
+    });
+    expect(told).toEqual([false, true, true, true, true, true, false]);
+  });
+
+  it('keeps the counts of the sweep, and those from before where it has none', () => {
+    expect(nextCellMemory(memory(), counts({ silent: 7 }), POLICY, NOW)).toEqual({
+      instances: 100,
+      silent: 7,
+      breakerOpen: false,
+      quietSweeps: 0,
+      at: NOW,
+    });
+    const open = memory({ breakerOpen: true, quietSweeps: 1 });
+    const blind = nextCellMemory(open, counts({ instances: null, silent: 20 }), POLICY, NOW);
+    expect(blind).toMatchObject({ instances: 1000, silent: 20, breakerOpen: true, quietSweeps: 1 });
+    const deaf = nextCellMemory(open, counts({ silent: null }), POLICY, NOW);
+    expect(deaf).toMatchObject({ silent: 20, breakerOpen: true, quietSweeps: 0 });
+  });
+
+  it('never opens for fewer, when it stays closed for more', () => {
+    const any = fc.record({
+      instances: fc.option(fc.nat(2000)),
+      suspects: fc.nat(200),
+      affected: fc.nat(200),
+      silent: fc.nat(300),
+    });
+    const before = fc.option(
+      fc.record({
+        instances: fc.nat(2000),
+        silent: fc.nat(300),
+        breakerOpen: fc.constant(false),
+        quietSweeps: fc.constant(0),
+        at: fc.constant(NOW),
+      }),
+    );
+    fc.assert(
+      fc.property(any, before, (more, previous) => {
+        const fewer = { ...more, suspects: more.suspects >> 1, affected: more.affected >> 1, silent: more.silent >> 1 };
+        if (!breakerFor(more, previous, POLICY).open) expect(breakerFor(fewer, previous, POLICY).open).toBe(false);
+      }),
+    );
+  });
+});
+
+describe('the restart budget', () => {
+  const { restart } = POLICY;
+  it.each([
+    ['5 % of 100', restart, 100, undefined, 5],
+    ['5 % of 39, rounded down', restart, 39, undefined, 1],
+    ['at least one', restart, 3, undefined, 1],
+    ['one when the number is unknown', restart, null, undefined, 1],
+    ['none at 0 %', { ...restart, maxPercent: 0 }, 1000, undefined, 0],
+    ['maxPerRun of many', restart, 10_000, undefined, 10],
+    ['none when maxPerRun is 0', { ...restart, maxPerRun: 0 }, 100, undefined, 0],
+    ['what the request says', restart, 10_000, 3, 3],
+    ['none by request', restart, 10_000, 0, 0],
+    ['no more than policy by request', restart, 100, 9, 5],
+  ] as const)('%s', (_what, policy, running, asked, budget) => {
+    expect(restartBudget({ ...policy, signsOfLife: [] }, running, asked)).toBe(budget);
+  });
+});
+
+describe('waves', () => {
+  it('are a canary and then batches, in order of id, each id once', () => {
+    expect(resizeWaves(['c', 'a', 'b', 'a', 'd'], 1, 2)).toEqual([['a'], ['b', 'c'], ['d']]);
+    expect(resizeWaves([], 5)).toEqual([]);
+  });
+
+  it('hold every id once, the same whatever order they come in, none above a batch', () => {
+    const ids = fc.uniqueArray(fc.stringMatching(/^i-[0-9a-f]{8}$/), { maxLength: 140 });
+    fc.assert(
+      fc.property(ids, fc.integer({ min: 1, max: 50 }), (given, canary) => {
+        const waves = resizeWaves(given, canary);
+        expect(waves.flat()).toEqual([...given].sort());
+        expect(resizeWaves(given.toReversed(), canary)).toEqual(waves);
+        expect(waves[0]?.length ?? 0).toBe(Math.min(canary, given.length));
+        expect(waves.every((wave) => wave.length > 0 && wave.length <= 50)).toBe(true);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe('the canary', () => {
+  type Result = Parameters<typeof canaryVerdict>[0][number]['result'];
+  const ran = (...results: Result[]) => results.map((result, n) => ({ instanceId: `i-${n}`, result }));
+  it.each([
+    ['all well', ran('resized', 'already-sufficient', 'no-auditd', 'pending-reboot', 'planned'), '10%', true],
+    ['one of five at 10 %', ran('resized', 'resized', 'resized', 'resized', 'failed'), '10%', false],
+    ['one of five at 20 %', ran('resized', 'resized', 'resized', 'resized', 'rolled-back'), '20%', true],
+    ['two of five at 20 %', ran('stuck', 'resized', 'resized', 'resized', 'rolled-back'), '20%', false],
+    ['two, two are allowed', ran('stuck', 'unreadable-output', 'resized'), '2', true],
+    ['three, two are allowed', ran('stuck', 'unreadable-output', 'failed'), '2', false],
+    ['one, none is allowed', ran('failed', 'resized'), '0', false],
+    ['one was not delivered', ran('undelivered', 'resized'), '0', true],
+    ['none was delivered', ran('undelivered', 'declined'), '100%', false],
+    ['nobody', [], '100%', false],
+  ] as const)('%s', (_what, results, maxErrors, goOn) => {
+    expect(canaryVerdict(results, maxErrors).goOn).toBe(goOn);
+  });
+
+  it('names who went wrong', () => {
+    expect(canaryVerdict(ran('resized', 'stuck'), '10%').reason).toBe(
+      '1 of 2 canaries went wrong, 0 are allowed: i-1 stuck',
+    );
+  });
+});
+
+describe('a request', () => {
+  const policy = policySchema.parse({ mode: 'apply', scope: { regions: ['eu-west-1'], accounts: ['111122223333'] } });
+  const check =
+    (request: object, by = policy) =>
+    () =>
+      checkRequestAgainstPolicy(runRequestSchema.parse(request), by);
+
+  it.each<[string, object]>([
+    ['nothing', {}],
+    ['all that is allowed', { mode: 'apply', maxRestarts: 10, regions: ['eu-west-1'], accounts: ['111122223333'] }],
+    ['less', { mode: 'plan', maxRestarts: 0 }],
+  ])('may ask for %s', (_what, request) => {
+    expect(check(request)).not.toThrow();
+  });
+
+  it('may name any region where the scope lists none', () => {
+    expect(check({ regions: ['us-east-1'], accounts: ['999999999999'] }, POLICY)).not.toThrow();
+  });
+
+  it('may ask for what an override allows some cell', () => {
+    const wide = policySchema.parse({ overrides: [{ regions: ['eu-west-1'], restart: { maxPerRun: 40 } }] });
+    expect(check({ maxRestarts: 40 }, wide)).not.toThrow();
+    expect(check({ maxRestarts: 41 }, wide)).toThrow('restart.maxPerRun of 40');
+  });
+
+  it.each<[string, object, RegExp, typeof policy]>([
+    ['apply', { mode: 'apply' }, /the deployed policy allows plan only/, POLICY],
+    ['more restarts', { maxRestarts: 11 }, /maxRestarts: 11 is above the policy's restart\.maxPerRun of 10/, policy],
+    [
+      'another region',
+      { regions: ['eu-west-1', 'us-east-1'] },
+      /regions: us-east-1 outside .*scope\.regions \(eu-west-1\)/,
+      policy,
+    ],
+    ['another account', { accounts: ['999999999999'] }, /accounts: 999999999999 outside/, policy],
+  ])('may not ask for %s, and is told the limit', (_what, request, text, by) => {
+    expect(check(request, by)).toThrow(InvalidInputError);
+    expect(check(request, by)).toThrow(text);
+  });
+});
