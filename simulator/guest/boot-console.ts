@@ -37,6 +37,8 @@ function kernelLines(facts: BootFacts): BootLine[] {
   const { distribution, kernel, memoryKiB } = facts;
   const limit = facts.bootLimit === null ? '' : ` audit_backlog_limit=${facts.bootLimit}`;
   const commandLine = `BOOT_IMAGE=/boot/vmlinuz-${kernel} root=/dev/nvme0n1p1 ro console=tty0 console=ttyS0,115200n8 nvme_core.io_timeout=4294967295${limit}`;
+  const announced: readonly [number, string][] =
+    facts.bootLimit === null ? [] : [[0, `audit: audit_backlog_limit: ${facts.bootLimit}`]];
   const texts: readonly [number, string][] = [
     [0, `Linux version ${kernel} ${distribution.kernelBuild}`],
     [0, `Command line: ${commandLine}`],
@@ -45,7 +47,7 @@ function kernelLines(facts: BootFacts): BootLine[] {
     [0, 'DMI: Amazon EC2 t3.large/, BIOS 1.0 10/16/2017'],
     [0, 'Hypervisor detected: KVM'],
     [0, `Kernel command line: ${commandLine}`],
-    ...(facts.bootLimit === null ? [] : ([[0, `audit: audit_backlog_limit: ${facts.bootLimit}`]] as const)),
+    ...announced,
     [0, `Memory: ${Math.floor(memoryKiB * 0.96)}K/${memoryKiB}K available (16388K kernel code, 3122K rwdata)`],
     [0, 'Console: colour VGA+ 80x25'],
     [0, 'printk: console [ttyS0] enabled'],
