@@ -1,0 +1,89 @@
+/** One account in one region: its instances and keys. */
+import { ApiError, type EventLog, type Machine, type Random } from '../core.ts';
+import { EmbeddedInstance, hex } from './instance.ts';
+import type { InstanceProfile } from './profile.ts';
+
+/** State of a KMS key; `denied`: the caller may not describe it. */
+export type KeyState = 'Enabled' | 'Disabled' | 'PendingDeletion' | 'denied';
+
+/** One account x one region of the embedded cloud. */
+export class CloudCell {
+  readonly accountId: string;
+  readonly region: string;
+  readonly #random: Random;
+  readonly #log: EventLog;
+  readonly #eventualConsistencyMs: number;
+  readonly #instances = new Map<string, EmbeddedInstance>();
+  readonly #keys = new Map<string, KeyState>();
+  #sequence = 0;
+
+  constructor(accountId: string, region: string, random: Random, log: EventLog, eventualConsistencyMs: number) {
+    this.accountId = accountId;
+    this.region = region;
+    this.#random = random;
+    this.#log = log;
+    this.#eventualConsistencyMs = eventualConsistencyMs;
+  }
+
+  /** A key of this cell, by its id (a UUID). */
+  addKey(keyId: string, state: KeyState): void {
+    this.#keys.set(keyId, state);
+  }
+  /** undefined: there is no such key. */
+  keyState(keyId: string): KeyState | undefined {
+    return this.#keys.get(keyId);
+  }
+
+  /** Puts an instance into the cell; its id is the profile's, or follows from the seed. */
+  addInstance(profile: InstanceProfile, machine: Machine): EmbeddedInstance {
+    const sequence = this.#sequence++;
+    const random = this.#random.fork(`instance ${sequence}`);
+    const instanceId = profile.instanceId ?? `i-0${hex(random, 16)}`;
+    if (this.#instances.has(instanceId))
+      throw new RangeError(`${instanceId} is already in ${this.accountId}/${this.region}`);
+    const { kmsKeyId } = profile;
+    if (kmsKeyId !== undefined && !this.#keys.has(kmsKeyId)) {
+      throw new RangeError(`${instanceId}: no key ${kmsKeyId} in ${this.accountId}/${this.region}: call addKey first`);
+    }
+    const instance = new EmbeddedInstance(instanceId, sequence, profile, machine, {
+      accountId: this.accountId,
+      region: this.region,
+      log: this.#log,
+      random,
+      eventualConsistencyMs: this.#eventualConsistencyMs,
+      keyUsable: (keyId) => this.#keys.get(keyId) === 'Enabled',
+      forget: (gone) => this.#instances.delete(gone.instanceId),
+    });
+    this.#instances.set(instanceId, instance);
+    return instance;
+  }
+
+  /** In EC2's order. */
+  instances(): readonly EmbeddedInstance[] {
+    return [...this.#instances.values()];
+  }
+  instance(instanceId: string): EmbeddedInstance | undefined {
+    return this.#instances.get(instanceId);
+  }
+
+  /** These instances, each once; the whole call is refused where one id is malformed or unknown, as EC2 does. */
+  require(instanceIds: readonly string[]): readonly EmbeddedInstance[] {
+    for (const id of instanceIds) {
+      if (!id.startsWith('i-'))
+        throw new ApiError('InvalidInstanceID.Malformed', `Invalid id: "${id}" (expecting "i-...")`);
+      if (!/^i-([0-9a-f]{8}|[0-9a-f]{17})$/.test(id)) {
+        throw new ApiError('InvalidInstanceID.Malformed', `Invalid id: "${id}"`);
+      }
+    }
+    const unknown = [...new Set(instanceIds)].filter((id) => !this.#instances.has(id));
+    if (unknown.length > 0) {
+      throw new ApiError(
+        'InvalidInstanceID.NotFound',
+        unknown.length === 1
+          ? `The instance ID '${unknown[0]}' does not exist`
+          : `The instance IDs '${unknown.join(', ')}' do not exist`,
+      );
+    }
+    return [...new Set(instanceIds)].flatMap((id) => this.#instances.get(id) ?? []);
+  }
+}
