@@ -2,6 +2,7 @@
 import type { Wire } from '../aws/clients.ts';
 import { type Deployment, deploymentFromEnvironment } from '../aws/deployment.ts';
 import { createHubPorts, createOpenCell } from '../aws/open-cell.ts';
+import { lazily } from '../lazily.ts';
 import { reconcile } from './reconcile.ts';
 
 /** Some cells could not be reconciled. Thrown so that the function's error alarm fires; everything else was done. */
@@ -18,10 +19,5 @@ export function createHandler(deployment: Deployment, wire?: Wire) {
   };
 }
 
-let made: ReturnType<typeof createHandler> | undefined;
-
-/** What Lambda calls. The environment is read at the first event, so that a wrong setting is an answer in the log. */
-export const handler = () => {
-  made ??= createHandler(deploymentFromEnvironment(process.env));
-  return made();
-};
+/** What Lambda calls. */
+export const handler = lazily(() => createHandler(deploymentFromEnvironment(process.env)));

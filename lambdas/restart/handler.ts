@@ -1,29 +1,28 @@
 /** Lambda `restart`, durable: one machine brought back and cured. */
-import {
-  type DurableExecutionConfig,
-  type DurableLambdaHandler,
-  withDurableExecution,
-} from '@aws/durable-execution-sdk-js';
+import type { DurableContext } from '@aws/durable-execution-sdk-js';
+import { type DurableExecutionConfig, withDurableExecution } from '@aws/durable-execution-sdk-js';
 import type { Wire } from '../aws/clients.ts';
 import { type Deployment, deploymentFromEnvironment } from '../aws/deployment.ts';
 import { createOpenCell } from '../aws/open-cell.ts';
+import { lazily } from '../lazily.ts';
+import { lambdaTelemetry, type Telemetry } from '../telemetry.ts';
 import { TEMPO } from '../tempo.ts';
-import { restartWorkflow } from './workflow.ts';
+import { type RestartInput, restartWorkflow } from './workflow.ts';
 
 /** The handler for a deployment; `wire` and `durable` are how a simulated region takes AWS's place. */
 export function createHandler(
   deployment: Deployment,
+  telemetry: Telemetry,
   wire?: Wire,
   durable?: DurableExecutionConfig,
   tempo = TEMPO,
-): DurableLambdaHandler {
-  return withDurableExecution(restartWorkflow(createOpenCell(deployment, wire), tempo), durable);
+) {
+  const workflow = restartWorkflow(createOpenCell(deployment, wire), tempo);
+  return withDurableExecution((input: RestartInput, context: DurableContext) => {
+    context.configureLogger({ customLogger: telemetry.logger });
+    return workflow(input, context);
+  }, durable);
 }
 
-let made: DurableLambdaHandler | undefined;
-
-/** What Lambda calls. The environment is read at the first event, so that a wrong setting is an answer in the log. */
-export const handler: DurableLambdaHandler = (event, context) => {
-  made ??= createHandler(deploymentFromEnvironment(process.env));
-  return made(event, context);
-};
+/** What Lambda calls. */
+export const handler = lazily(() => createHandler(deploymentFromEnvironment(process.env), lambdaTelemetry()));

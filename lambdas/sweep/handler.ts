@@ -1,28 +1,29 @@
 /** Lambda `sweep`, durable: one run over its cells. */
-import {
-  type DurableExecutionConfig,
-  type DurableLambdaHandler,
-  withDurableExecution,
-} from '@aws/durable-execution-sdk-js';
+import type { DurableContext } from '@aws/durable-execution-sdk-js';
+import { type DurableExecutionConfig, withDurableExecution } from '@aws/durable-execution-sdk-js';
 import type { Wire } from '../aws/clients.ts';
 import { type Deployment, deploymentFromEnvironment } from '../aws/deployment.ts';
 import { createHubPorts } from '../aws/open-cell.ts';
-import { sweepWorkflow } from './workflow.ts';
+import { lazily } from '../lazily.ts';
+import { lambdaTelemetry, type Telemetry } from '../telemetry.ts';
+import { type SweepInput, sweepWorkflow } from './workflow.ts';
 
 /** The handler for a deployment; `wire` and `durable` are how a simulated region takes AWS's place. */
 export function createHandler(
   deployment: Deployment,
+  telemetry: Telemetry,
   wire?: Wire,
   durable?: DurableExecutionConfig,
-): DurableLambdaHandler {
+) {
   const openHub = () => createHubPorts(deployment, wire);
-  return withDurableExecution(sweepWorkflow({ openHub, cellFunctionArn: deployment.cellFunctionArn }), durable);
+  const workflow = sweepWorkflow({ openHub, cellFunctionArn: deployment.cellFunctionArn });
+  return withDurableExecution(async (input: SweepInput, context: DurableContext) => {
+    context.configureLogger({ customLogger: telemetry.logger });
+    const report = await workflow(input, context);
+    telemetry.measure(report);
+    return report;
+  }, durable);
 }
 
-let made: DurableLambdaHandler | undefined;
-
-/** What Lambda calls. The environment is read at the first event, so that a wrong setting is an answer in the log. */
-export const handler: DurableLambdaHandler = (event, context) => {
-  made ??= createHandler(deploymentFromEnvironment(process.env));
-  return made(event, context);
-};
+/** What Lambda calls. */
+export const handler = lazily(() => createHandler(deploymentFromEnvironment(process.env), lambdaTelemetry()));
