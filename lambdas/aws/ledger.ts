@@ -10,7 +10,7 @@ import {
 } from '@aws-sdk/lib-dynamodb';
 import type { z } from 'zod';
 import type { CallError, InstanceHistory } from '../../domain/finding.ts';
-import type { Answer, EntryRecord, LedgerPort } from '../../domain/ports.ts';
+import type { Answer, LedgerPort } from '../../domain/ports.ts';
 import { answered, type Called, type Caller, mapAnswer, refused, sleep } from './call.ts';
 import { callError } from './errors.ts';
 import { chunksOf } from './isolate.ts';
@@ -228,11 +228,11 @@ export function createLedger(table: DynamoDBDocumentClient, tableName: string, c
           ),
       });
       if (!answer.ok) return answer;
-      const records = bodiesOf<typeof entryRecordSchema>('dynamodb:Query', answer.value.Items ?? [], entryRecordSchema);
+      const records = bodiesOf('dynamodb:Query', answer.value.Items ?? [], entryRecordSchema);
       if (!records.ok) return records;
       const last: unknown = answer.value.LastEvaluatedKey?.sk;
       const next = typeof last === 'string' ? Buffer.from(last).toString('base64url') : null;
-      return answered({ items: records.value as readonly EntryRecord[], cursor: next });
+      return answered({ items: records.value, cursor: next });
     },
 
     async getHistories(cell, instanceIds) {

@@ -1,5 +1,5 @@
 import { ec2Error, inVirtualTime, json, jsonError, type RecordedRequest, xml } from '../../support/scripted-aws.ts';
-import { errorOf, instanceId, instanceXml, openCell, valueOf } from './support.ts';
+import { errorOf, instanceId, instanceXml, mustHave, openCell } from './support.ts';
 
 const A = instanceId(1);
 const B = instanceId(2);
@@ -29,10 +29,10 @@ describe('listInstances', () => {
         xml('DescribeInstances', reservations(instanceXml(C))),
       ],
     });
-    const first = valueOf(await ports.fleet.listInstances(null, 250));
+    const first = mustHave(await ports.fleet.listInstances(null, 250));
     expect(first.items.map((i) => i.instanceId)).toEqual([A, B]);
     expect(first.cursor).toBe('page-2');
-    const second = valueOf(await ports.fleet.listInstances(first.cursor, 250));
+    const second = mustHave(await ports.fleet.listInstances(first.cursor, 250));
     expect(second.items.map((i) => i.instanceId)).toEqual([C]);
     expect(second.cursor).toBeNull();
     expect(aws.requests.map((r) => [r.params.MaxResults, r.params.NextToken])).toEqual([
@@ -68,7 +68,7 @@ describe('instance facts', () => {
     const { ports } = openCell({
       'ec2:DescribeInstances': xml('DescribeInstances', reservations(instanceXml(A, extra, type))),
     });
-    return valueOf(await ports.fleet.listInstances(null, 250)).items[0]!;
+    return mustHave(await ports.fleet.listInstances(null, 250)).items[0]!;
   };
   const card = (owner: string | null) =>
     `<networkInterfaceSet><item><association><publicIp>203.0.113.9</publicIp>${
@@ -135,7 +135,7 @@ describe('describeInstances', () => {
     const { ports, aws } = openCell({
       'ec2:DescribeInstances': ec2Knowing([A, C], refuse, 'InvalidInstanceID.NotFound'),
     });
-    const found = valueOf(await ports.fleet.describeInstances([A, B, C]));
+    const found = mustHave(await ports.fleet.describeInstances([A, B, C]));
     expect(found.map((i) => i.instanceId)).toEqual([A, C]);
     expect(aws.requests).toHaveLength(2);
   });
@@ -148,7 +148,7 @@ describe('describeInstances', () => {
       'ec2:DescribeInstances': ec2Knowing(known, () => 'Invalid id', 'InvalidInstanceID.Malformed'),
     });
     const { value } = await inVirtualTime(() => ports.fleet.describeInstances(ids));
-    expect(valueOf(value).map((i) => i.instanceId)).toEqual(known);
+    expect(mustHave(value).map((i) => i.instanceId)).toEqual(known);
     expect(aws.requests.length).toBeLessThanOrEqual(2 * Math.ceil(Math.log2(100)) + 1);
   });
 
@@ -164,7 +164,7 @@ describe('describeInstances', () => {
         return xml('DescribeInstances', `${reservations(instanceXml('i-00000000'))}<nextToken>t</nextToken>`);
       },
     });
-    const found = valueOf(await ports.fleet.describeInstances([...ids, ...ids]));
+    const found = mustHave(await ports.fleet.describeInstances([...ids, ...ids]));
     expect(found).toHaveLength(131);
     expect(aws.requests.map((r) => [idsOf(r).length, r.params.NextToken])).toEqual([
       [100, undefined],
@@ -192,8 +192,8 @@ describe('listImpaired', () => {
     const { ports, aws } = openCell({
       'ec2:DescribeInstanceStatus': [page(A, '<nextToken>n</nextToken>'), page(B)],
     });
-    expect(valueOf(await ports.fleet.listImpaired(null))).toEqual({ items: [A], cursor: 'n' });
-    expect(valueOf(await ports.fleet.listImpaired('n'))).toEqual({ items: [B], cursor: null });
+    expect(mustHave(await ports.fleet.listImpaired(null))).toEqual({ items: [A], cursor: 'n' });
+    expect(mustHave(await ports.fleet.listImpaired('n'))).toEqual({ items: [B], cursor: null });
     for (const { params } of aws.requests) {
       expect(params).toMatchObject({ 'Filter.1.Name': 'instance-status.status', 'Filter.1.Value.1': 'impaired' });
     }
@@ -211,7 +211,7 @@ describe('statusChecks', () => {
         `<instanceStatusSet>${status(A, 'impaired')}${status(B, 'brand-new-word')}</instanceStatusSet>`,
       ),
     });
-    expect(valueOf(await ports.fleet.statusChecks([A, B, C]))).toEqual(
+    expect(mustHave(await ports.fleet.statusChecks([A, B, C]))).toEqual(
       new Map([
         [A, 'impaired'],
         [B, 'unknown'],
@@ -230,7 +230,7 @@ describe('statusChecks', () => {
         ),
       ],
     });
-    expect(valueOf(await ports.fleet.statusChecks([A, B])).get(A)).toBe('ok');
+    expect(mustHave(await ports.fleet.statusChecks([A, B])).get(A)).toBe('ok');
     expect(idsOf(aws.requests[1]!)).toEqual([A]);
   });
 });
@@ -252,7 +252,7 @@ describe('agents', () => {
         json({ InstanceInformationList: [agent(ids[59]!)] }),
       ],
     });
-    const agents = valueOf(await ports.fleet.agents(ids));
+    const agents = mustHave(await ports.fleet.agents(ids));
     expect([...agents.keys()]).toEqual([ids[0], ids[1], ids[59]]);
     expect(agents.get(ids[1]!)).toEqual({
       pingStatus: 'ConnectionLost',
@@ -294,7 +294,7 @@ describe('agents', () => {
         NextToken: 'n',
       }),
     });
-    expect(valueOf(await ports.fleet.listLostAgents('before'))).toEqual({ items: [A], cursor: 'n' });
+    expect(mustHave(await ports.fleet.listLostAgents('before'))).toEqual({ items: [A], cursor: 'n' });
     expect(aws.requests[0]!.params).toEqual({
       Filters: [{ Key: 'PingStatus', Values: ['ConnectionLost'] }],
       MaxResults: 50,

@@ -38,7 +38,7 @@ export function openCell(
 }
 
 /** The value of an answer that must be one. */
-export function valueOf<T>(answer: Answer<T>): T {
+export function mustHave<T>(answer: Answer<T>): T {
   if (!answer.ok) throw new Error(`${answer.error.call}: ${answer.error.code}: ${answer.error.message}`);
   return answer.value;
 }
