@@ -44,9 +44,9 @@ function groups(by: Group['by'], counts: ReadonlyMap<string, number>, fleet: Fle
   return [...counts]
     .filter(([, affected]) => affected >= LEAST)
     .map(([value, affected]) => {
-      const counted = Object.hasOwn(fleet, value) ? (fleet[value] ?? null) : null;
+      const counted = fleet[value];
       // Fewer than are affected were not counted at the same time: no share can be told.
-      const of = counted !== null && counted >= affected ? counted : null;
+      const of = counted !== undefined && counted >= affected ? counted : null;
       return { by, value, affected, of, next: NEXT[by](of === null ? `${affected}` : `${affected} of ${of}`, value) };
     });
 }

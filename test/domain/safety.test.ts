@@ -98,6 +98,7 @@ describe('the breaker', () => {
     ],
     ['11 more silent of 50', { silent: 13 }, memory({ instances: 50, silent: 2 }), /11 more/],
     ['10 more silent of 50', { silent: 12 }, memory({ instances: 50, silent: 2 }), null],
+    ['60 more silent in a cell that shrank from 1000', { silent: 80 }, memory(), null],
     ['many silent, no last sweep', { silent: 90 }, null, null],
     ['silent unreadable', { silent: null }, memory(), /could not be read/],
     [
