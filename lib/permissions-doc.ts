@@ -1,0 +1,114 @@
+/** docs/permissions.md, made from the rows of permissions.ts. `node lib/permissions-doc.ts` writes it; a test compares. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { policySchema } from '../domain/policy.ts';
+import {
+  checkpoints,
+  type Fleet,
+  FUNCTION_NAMES,
+  type FunctionName,
+  type Hub,
+  invoke,
+  memberPermissions,
+  ownLog,
+  type Permission,
+  permissionsOf,
+} from './permissions.ts';
+
+/** Where the document stands, from the package's root. */
+export const PERMISSIONS_DOC = join(import.meta.dirname, '..', 'docs', 'permissions.md');
+
+const NEXT: Readonly<Partial<Record<FunctionName, FunctionName>>> = { run: 'sweep', sweep: 'cell', cell: 'restart' };
+const DURABLE: readonly FunctionName[] = ['sweep', 'cell', 'restart'];
+
+/** The whole text, for a policy with everything in it: calendars, alarms, another account. */
+export function permissionsDocument(): string {
+  const policy = policySchema.parse({ calendars: ['<calendar>'], blockingAlarms: ['<alarm>'] });
+  const fleet: Fleet = {
+    partition: 'aws',
+    accountId: '<account>',
+    regions: ['<region>'],
+    documentName: '<document>',
+    policy,
+    resolved: true,
+  };
+  const hub: Hub = {
+    tableArn: '<table>',
+    serviceLogArn: '<service log group>:*',
+    topicArn: '<topic>',
+    eventBusArn: '<event bus>',
+    deadLetterArn: '<dead letter queue>',
+    memberRoleArns: ['arn:aws:iam::<member account>:role/<member role>'],
+    calendarArns: ['arn:aws:ssm:<region>:<account>:document/<calendar>'],
+    readsAlarms: true,
+  };
+  const sections = FUNCTION_NAMES.map((name) => {
+    const next = NEXT[name];
+    const rows = [
+      ...permissionsOf(name, hub, fleet),
+      ...(next ? [invoke(`Start${capital(next)}`, `<${next} function>:live`, `Starts the ${next} function.`)] : []),
+      ownLog(`<${name} log group>:*`),
+      ...(DURABLE.includes(name) ? [checkpoints(`<${name} function>`)] : []),
+    ];
+    return `## The role of \`${name}\`\n\n${table(rows)}`;
+  });
+  return `${INTRODUCTION}\n${sections.join('\n\n')}\n\n${MEMBER}\n\n${table(memberPermissions({ ...fleet, accountId: '<member account>' }))}\n`;
+}
+
+const INTRODUCTION = `# Permissions
+
+<!-- Made from lib/permissions.ts by \`node lib/permissions-doc.ts\`; a test compares. Do not edit. -->
+
+Every function has a role of its own, made of these rows and of nothing else: no managed policy, no wildcard action.
+The tables show the default policy (\`restart.policy: tagged\`, \`restart.method: stop-start\`) with a calendar, a blocking
+alarm and another account named.
+
+What the settings change:
+
+| setting | effect |
+|---|---|
+| \`restart.policy: never\` | \`restart\` has no Stop, MarkStopped, Reboot, StartOurs, StartOnKeys, UnmarkStopped; \`reconcile\` keeps the last three, to bring back what was stopped before |
+| \`restart.policy: any\` | the opt-in condition becomes \`StringEqualsIfExists\`: no tag, or \`allowed\`; the opt-out condition stays |
+| \`restart.method: reboot-only\` | \`restart\` has Reboot alone |
+| \`restart.method: stop-start\`, \`rebootWhereStopLoses: false\` | no Reboot |
+| \`overrides\` | rows of their own for the regions that differ |
+| no \`calendars\`, no \`blockingAlarms\` | no ReadCalendars, no ReadAlarms |
+| \`scope.accounts\` names no other account | no AssumeMemberRole |
+
+How to read the conditions: \`StringEquals\` on a tag that is not there is false, so without the opt-in tag there is no
+permission. \`StringNotEqualsIgnoreCase\` on a tag that is not there is true, so only the opt-out tag takes it away. \`Null: false\`
+demands that the tag, or the list of tag keys, is there.
+
+The two schedules have roles of their own, made by the CDK: \`lambda:InvokeFunction\` on the alias they target and
+\`sqs:SendMessage\` on the dead letter queue.
+`;
+
+const MEMBER = `## The role in a member account
+
+Assumed by \`cell\`, \`restart\` and \`reconcile\` of the service's account, and by nobody else there.`;
+
+function table(rows: readonly Permission[]): string {
+  const lines = rows.map(
+    (row) =>
+      `| ${row.sid} | ${row.actions.map(code).join('<br>')} | ${row.resources.map(code).join('<br>')} | ${conditions(row)} | ${row.reason} |`,
+  );
+  return ['| id | actions | on | only if | why |', '|---|---|---|---|---|', ...lines].join('\n');
+}
+
+function conditions(row: Permission): string {
+  return Object.entries(row.conditions ?? {})
+    .flatMap(([operator, keys]) =>
+      Object.entries(keys).map(([key, value]) => code(`${operator} ${key} = ${[value].flat().join(', ')}`)),
+    )
+    .join('<br>');
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+if (import.meta.main) writeFileSync(PERMISSIONS_DOC, permissionsDocument());

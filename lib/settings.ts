@@ -1,0 +1,109 @@
+/** Settings of a deployment: the policy and what only the infrastructure needs. Read from `cdk.json`, checked at synth. */
+import { z } from 'zod';
+import { accountIdSchema, policySchema, regionSchema } from '../domain/policy.ts';
+import { InvalidInputError, parseInput } from '../domain/validation.ts';
+
+/** The context key of `cdk.json` under which the settings stand. */
+export const CONTEXT_KEY = 'auditBacklogRemediation';
+
+/** Lambda takes at most 4 KB of environment; this much of it is left to the policy. Unit: bytes. */
+const POLICY_BYTES = 2_800;
+
+const timezoneSchema = z.string().refine((zone) => {
+  try {
+    return Boolean(new Intl.DateTimeFormat('en', { timeZone: zone }));
+  } catch {
+    return false;
+  }
+}, 'not a time zone: write a name of the IANA database, like Europe/Dublin');
+
+/** Everything `cdk.json` may say. `{}` deploys the safe defaults: every four hours, looking, touching nothing. */
+export const settingsSchema = z
+  .strictObject({
+    policy: policySchema.prefault({}).describe('What the owner of the fleet allows.'),
+    schedule: z
+      .string()
+      .regex(
+        /^(rate\([1-9]\d* (minute|hour|day)s?\)|cron\(\S+( \S+){5}\))$/,
+        'write it like rate(4 hours) or cron(0 2 * * ? *)',
+      )
+      .default('rate(4 hours)')
+      .describe('When to sweep, as EventBridge Scheduler writes it.'),
+    timezone: timezoneSchema.default('UTC').describe('Of a cron schedule; IANA name.'),
+    flexibleWindowMinutes: z
+      .number()
+      .int()
+      .min(0)
+      .max(1440)
+      .default(0)
+      .describe('The sweep may start this much later; 0: at once. Unit: minutes.'),
+    notificationEmails: z.array(z.email()).max(20).default([]).describe('Subscribed to the notification topic.'),
+    account: accountIdSchema.optional().describe('Where the service itself runs; needed with policy.scope.accounts.'),
+    region: regionSchema.optional().describe('Where the service itself runs; needed with policy.scope.regions.'),
+    documentName: z
+      .string()
+      .regex(/^[a-zA-Z0-9_.-]{3,128}$/, '3 to 128 letters, digits, _ . -')
+      .refine((name) => !/^(aws|amazon|amzn)/i.test(name), 'names that begin with aws, amazon or amzn are reserved')
+      .default('AuditBacklogRemediation-Resize')
+      .describe('Of the SSM document, the same in every cell.'),
+    memberRole: z
+      .strictObject({
+        name: z
+          .string()
+          .regex(/^[\w+=,.@-]{1,64}$/, 'a role name has 1 to 64 letters, digits and _+=,.@-')
+          .default('AuditBacklogRemediationMember')
+          .describe('Of the role in each other account.'),
+        externalId: z
+          .string()
+          .regex(/^[\w+=,.@:/-]{2,1224}$/, '2 to 1,224 letters, digits and _+=,.@:/-')
+          .optional()
+          .describe('Asked for by the member role when it is assumed.'),
+      })
+      .prefault({})
+      .describe('The role that the service assumes in other accounts.'),
+  })
+  .superRefine((settings, context) => {
+    const { accounts, regions } = settings.policy.scope;
+    const need = (path: 'account' | 'region', because: string) =>
+      context.addIssue({ code: 'custom', path: [path], message: `say where the service itself runs: ${because}` });
+    if (regions.length > 0 && !settings.region) need('region', 'policy.scope.regions names regions');
+    if (accounts.length > 0 && !settings.account) need('account', 'policy.scope.accounts names accounts');
+  });
+
+/** Complete settings: every default filled in. */
+export type Settings = z.infer<typeof settingsSchema>;
+/** What a person writes: any part may be left out. */
+export type SettingsInput = z.input<typeof settingsSchema>;
+
+/**
+ * Reads the context value: an object from `cdk.json`, or JSON text from `cdk synth -c`. Nothing at all is `{}`.
+ *
+ * @throws InvalidInputError with one line naming every wrong setting.
+ */
+export function readSettings(contextValue: unknown): SettingsInput {
+  const value = typeof contextValue === 'string' ? parseText(contextValue) : (contextValue ?? {});
+  parseInput(settingsSchema, value, CONTEXT_KEY);
+  return value as SettingsInput;
+}
+
+function parseText(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new InvalidInputError(`${CONTEXT_KEY}: not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/**
+ * The policy as the functions get it: what was written, without the defaults (the functions fill in the same ones).
+ *
+ * @throws InvalidInputError when it is too long for a function's environment.
+ */
+export function policyText(written: SettingsInput['policy']): string {
+  const text = JSON.stringify(written ?? {});
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= POLICY_BYTES) return text;
+  throw new InvalidInputError(
+    `${CONTEXT_KEY}: policy: ${bytes} bytes as JSON, and a function's environment holds ${POLICY_BYTES} of it: shorten its lists`,
+  );
+}

@@ -1,0 +1,84 @@
+import { Stack } from 'aws-cdk-lib';
+import { Match } from 'aws-cdk-lib/assertions';
+import { appWith, templateOf } from './synth.ts';
+
+const HUB = '111122223333';
+const scope = {
+  regions: ['eu-west-1', 'eu-central-1', 'us-east-1'],
+  accounts: [HUB, '444455556666', '777788889999'],
+};
+const settings = { account: HUB, region: 'eu-west-1', policy: { scope } };
+
+describe('three regions, two more accounts', () => {
+  const app = appWith({ ...settings, memberRole: { externalId: 'fleet-42' } });
+  const stacks = app.node.children.filter((child) => child instanceof Stack).map((stack) => stack.node.id);
+
+  it('make a document for each cell but the own, and a role for each other account', () => {
+    expect(stacks.filter((id) => id.includes('-Cell-'))).toHaveLength(8);
+    expect(stacks).not.toContain('AuditBacklogRemediation-Cell-111122223333-eu-west-1');
+    expect(stacks.filter((id) => id.includes('-Member-'))).toEqual([
+      'AuditBacklogRemediation-Member-444455556666',
+      'AuditBacklogRemediation-Member-777788889999',
+    ]);
+  });
+
+  it('have the same document of the same name everywhere', () => {
+    const own = Object.values(templateOf(app).findResources('AWS::SSM::Document'));
+    const cell = Object.values(
+      templateOf(app, 'AuditBacklogRemediation-Cell-444455556666-us-east-1').toJSON().Resources,
+    );
+    expect(cell).toHaveLength(1);
+    expect((cell[0] as { Properties: unknown }).Properties).toEqual(own[0]?.Properties);
+  });
+
+  it('let only roles of the service, with the external id, assume the member role', () => {
+    const template = templateOf(app, 'AuditBacklogRemediation-Member-444455556666');
+    template.hasResourceProperties('AWS::IAM::Role', {
+      RoleName: 'AuditBacklogRemediationMember',
+      AssumeRolePolicyDocument: {
+        Statement: [
+          {
+            Action: 'sts:AssumeRole',
+            Effect: 'Allow',
+            Condition: {
+              ArnLike: { 'aws:PrincipalArn': Match.anyValue() },
+              StringEquals: { 'sts:ExternalId': 'fleet-42' },
+            },
+          },
+        ],
+      },
+    });
+    expect(JSON.stringify(template.toJSON())).toContain(`:iam::${HUB}:role/AuditBacklogRemediation-*`);
+  });
+
+  it('name exactly those roles to the hub', () => {
+    const json = JSON.stringify(templateOf(app).toJSON());
+    expect(json).toContain(':iam::444455556666:role/AuditBacklogRemediationMember');
+    expect(json).toContain(':iam::777788889999:role/AuditBacklogRemediationMember');
+    expect(json).not.toContain(`:iam::${HUB}:role/AuditBacklogRemediationMember`);
+    expect(json).toContain('"EXTERNAL_ID":"fleet-42"');
+  });
+
+  it('keep the power calls of the hub and of the members to the three regions', () => {
+    for (const name of ['AuditBacklogRemediation', 'AuditBacklogRemediation-Member-444455556666']) {
+      const json = JSON.stringify(templateOf(app, name).toJSON());
+      for (const region of scope.regions) expect(json).toContain(`:ec2:${region}:`);
+      expect(json).not.toMatch(/:ec2:\*:/);
+    }
+  });
+});
+
+describe('scope', () => {
+  it('without the own account leaves the hub without any permission on instances', () => {
+    const app = appWith({ ...settings, policy: { scope: { accounts: ['444455556666'] } } });
+    expect(JSON.stringify(templateOf(app).toJSON())).not.toMatch(/"ec2:/);
+  });
+
+  it('of many regions still fits into the policies of a role', () => {
+    const regions = Array.from({ length: 30 }, (_, index) => `eu-west-${index + 1}`);
+    const template = templateOf(appWith({ account: HUB, region: 'eu-west-1', policy: { scope: { regions } } }));
+    for (const [id, policy] of Object.entries(template.findResources('AWS::IAM::Policy'))) {
+      expect([id, JSON.stringify(policy.Properties.PolicyDocument).length < 10_240]).toEqual([id, true]);
+    }
+  });
+});

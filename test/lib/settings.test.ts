@@ -1,0 +1,64 @@
+import { InvalidInputError } from '../../domain/validation.ts';
+import { policyText, readSettings, settingsSchema } from '../../lib/settings.ts';
+
+const refused = (value: unknown): string => {
+  try {
+    readSettings(value);
+  } catch (error) {
+    if (error instanceof InvalidInputError) return error.message;
+    throw error;
+  }
+  return 'accepted';
+};
+
+describe('settings', () => {
+  it('are safe when nothing is said', () => {
+    const settings = settingsSchema.parse(readSettings(undefined));
+    expect(settings.policy.mode).toBe('plan');
+    expect(settings.schedule).toBe('rate(4 hours)');
+    expect(settings.flexibleWindowMinutes).toBe(0);
+    expect(settings.notificationEmails).toEqual([]);
+  });
+
+  it.each([
+    [{ shedule: 'rate(1 hour)' }, 'auditBacklogRemediation: unknown field shedule'],
+    [{ policy: { mode: 'destroy' } }, 'policy.mode'],
+    [{ policy: { restart: { maxInFligth: 1 } } }, 'unknown field policy.restart.maxInFligth'],
+    [{ schedule: 'every four hours' }, 'schedule: write it like rate(4 hours)'],
+    [{ schedule: 'rate(0 hours)' }, 'schedule: write it like rate(4 hours)'],
+    [{ timezone: 'Mars/Olympus' }, 'timezone: not a time zone'],
+    [{ flexibleWindowMinutes: 2000 }, 'flexibleWindowMinutes'],
+    [{ notificationEmails: ['ops'] }, 'notificationEmails.0'],
+    [{ documentName: 'AWS-RunShellScript' }, 'documentName: names that begin with aws'],
+    [{ policy: { scope: { regions: ['eu-west-1'] } } }, 'region: say where the service itself runs'],
+    [{ policy: { scope: { accounts: ['111122223333'] } } }, 'account: say where the service itself runs'],
+    ['{"policy":', 'not JSON'],
+    ['plan', 'not JSON'],
+    [[], 'auditBacklogRemediation'],
+  ])('refuse %j in one line that names the field', (value, expected) => {
+    const message = refused(value);
+    expect(message).toContain(expected);
+    expect(message).not.toContain('\n');
+    expect(message.length).toBeLessThan(300);
+  });
+
+  it('may come as text, as `cdk synth -c` gives them', () => {
+    expect(readSettings('{"policy":{"mode":"apply"}}')).toEqual({ policy: { mode: 'apply' } });
+  });
+
+  it('take cron schedules and time zones', () => {
+    expect(refused({ schedule: 'cron(0 2 ? * MON-FRI *)', timezone: 'Europe/Dublin' })).toBe('accepted');
+  });
+});
+
+describe('policyText', () => {
+  it('keeps what was written and adds no default', () => {
+    expect(policyText({ mode: 'apply' })).toBe('{"mode":"apply"}');
+    expect(policyText(undefined)).toBe('{}');
+  });
+
+  it('refuses what does not fit into the environment of a function', () => {
+    const accounts = Array.from({ length: 300 }, (_, index) => String(100_000_000_000 + index));
+    expect(() => policyText({ scope: { accounts } })).toThrow(/policy: \d+ bytes .* shorten its lists/);
+  });
+});
