@@ -40,16 +40,3 @@ export function entryOf(finding: Finding, decision: Decision): ActionEntry {
     outcome: null,
   };
 }
-
-/** The finding as the ledger keeps it: without the console lines that no later decision needs. */
-export function storableFinding(finding: Finding): Finding {
-  const { console } = finding;
-  if (console.status !== 'read') return finding;
-  return {
-    ...finding,
-    console: {
-      ...console,
-      evidence: { ...console.evidence, evidence: console.evidence.evidence.slice(0, SHOWN_LINES) },
-    },
-  };
-}

@@ -1,6 +1,6 @@
 /** From what a survey recorded to what is to be done: second readings, triage with breaker and budget, the plan. */
 import type { ActionEntry, TriageCode } from '../../domain/contracts.ts';
-import { entryOf, storableFinding } from '../../domain/entry.ts';
+import { entryOf } from '../../domain/entry.ts';
 import type { CallError, ConsoleReading, Finding } from '../../domain/finding.ts';
 import type { CallTally, CellPorts, EntryRecord } from '../../domain/ports.ts';
 import {
@@ -35,16 +35,20 @@ function isOpen(record: EntryRecord, input: TriageInput): boolean {
 }
 
 /**
- * What a plan allows for an entry: `null` when it says the same, otherwise why this entry is refused. Facts are
- * compared as they were judged: action, code, method and evidence.
+ * Why a planned entry is refused; null when the facts are as they were judged. A storm that goes on changes its numbers
+ * from minute to minute, so evidence is the same as long as it is of the same kind, at the same limit and in the same boot.
  */
 export function driftFrom(plan: ActionEntry | undefined, now: ActionEntry): string | null {
   if (!plan) return 'the plan does not name this instance';
   const changes: string[] = [];
-  if (plan.action !== now.action || plan.code !== now.code)
+  if (plan.action !== now.action || plan.code !== now.code) {
     changes.push(`the plan said ${plan.action} (${plan.code}), now it is ${now.action} (${now.code})`);
+  }
   if (plan.method !== now.method) changes.push(`the method was ${plan.method ?? 'none'}, now ${now.method ?? 'none'}`);
-  if (plan.evidence?.key !== now.evidence?.key) changes.push('the evidence changed');
+  for (const field of ['verdict', 'limit', 'panic', 'kernel', 'currentBoot'] as const) {
+    const [before, after] = [plan.evidence?.[field] ?? null, now.evidence?.[field] ?? null];
+    if (before !== after) changes.push(`evidence.${field} was ${before}, now ${after}`);
+  }
   return changes.length > 0 ? changes.join('; ') : null;
 }
 
@@ -113,7 +117,7 @@ export async function judgePage(
       codeChanges[record.entry.code] = (codeChanges[record.entry.code] ?? 0) - 1;
       codeChanges[entry.code] = (codeChanges[entry.code] ?? 0) + 1;
     }
-    changed.push({ entry, finding: JSON.stringify(storableFinding(finding)), pass });
+    changed.push({ entry, finding: JSON.stringify(finding), pass });
   }
   mustAnswer(await ports.ledger.putEntries(input.runId, input.cell, changed));
   const judged = new Map(changed.map((r) => [r.entry.instanceId, r.entry]));

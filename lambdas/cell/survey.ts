@@ -1,7 +1,7 @@
 /** Looking at one page of a cell: facts, consoles, findings. Changes nothing in the fleet. */
 import { aftercareOf } from '../../domain/aftercare.ts';
 import type { TriageCode } from '../../domain/contracts.ts';
-import { entryOf, storableFinding } from '../../domain/entry.ts';
+import { entryOf } from '../../domain/entry.ts';
 import type { CallError, Cell, ConsoleReading, Finding, InstanceFacts } from '../../domain/finding.ts';
 import type { Policy } from '../../domain/policy.ts';
 import type { Answer, CallTally, CellPorts, EntryRecord, Page } from '../../domain/ports.ts';
@@ -227,7 +227,7 @@ export async function surveyPage(
     const outcome = handled ? aftercareOf(finding, input.policy, now) : null;
     records.push({
       entry: { ...entryOf(finding, decision), outcome },
-      finding: JSON.stringify(storableFinding(finding)),
+      finding: JSON.stringify(finding),
       pass,
     });
   }

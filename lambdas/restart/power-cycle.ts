@@ -48,17 +48,18 @@ export class PowerCycler {
     this.#tempo = tempo;
   }
 
-  /** Stops and starts, or reboots, and waits until the agent answers. */
-  run(method: RestartMethod): Promise<PowerCycle> {
-    return method === 'reboot' ? this.#reboot() : this.#stopAndStart();
+  /** Stops and starts, or reboots, and waits until the agent answers. @param beforePower done just before the power call. */
+  run(method: RestartMethod, beforePower: () => Promise<void>): Promise<PowerCycle> {
+    return method === 'reboot' ? this.#reboot(beforePower) : this.#stopAndStart(beforePower);
   }
 
-  async #stopAndStart(): Promise<PowerCycle> {
+  async #stopAndStart(beforePower: () => Promise<void>): Promise<PowerCycle> {
     const marked = await this.#step('mark', () => this.#ports.power.markStopped(this.#instanceId, this.#runId));
     if (!marked.ok) {
       const message = `The tag that says we stop it could not be set (${says(marked.error)}), so nothing was stopped.`;
       return { result: 'untouched', message, next: marked.error.next, error: marked.error };
     }
+    await beforePower();
     const stopped = await this.#stop();
     if (stopped) return stopped;
     const started = await this.#start();
@@ -143,7 +144,8 @@ export class PowerCycler {
    * A reboot leaves no trace in the state of the instance. If the answer was lost, a new boot on the console or an agent
    * that answers shows that it happened; only if neither comes within the agent's time it is asked for once more.
    */
-  async #reboot(): Promise<PowerCycle> {
+  async #reboot(beforePower: () => Promise<void>): Promise<PowerCycle> {
+    await beforePower();
     const before = await this.#step('console-before', () => this.#ports.console.read(this.#instanceId, null));
     for (const name of ['reboot', 'reboot-again']) {
       const since = await this.#now(`${name}-time`);

@@ -1,7 +1,7 @@
 /** One hung machine brought back and cured: looked at again, restarted at most once for its evidence, resized, proven. */
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { ActionEntry, Outcome, RestartMethod } from '../../domain/contracts.ts';
-import { entryOf, storableFinding } from '../../domain/entry.ts';
+import { entryOf } from '../../domain/entry.ts';
 import type { CallError, Finding } from '../../domain/finding.ts';
 import { nextHistory } from '../../domain/history.ts';
 import type { CallTally, CellPorts, EntryRecord, OpenCell, RunbookDocument } from '../../domain/ports.ts';
@@ -89,11 +89,11 @@ async function lookAgain(ports: CellPorts, input: RestartInput): Promise<SecondL
     return { go: 'no', why: `Just before acting, it was looked at again: ${decision.reason}`, next: decision.next };
   }
   const fresh = entryOf(finding, decision);
-  if (decision.method !== planned.method || fresh.evidence?.key !== planned.evidence?.key) {
-    const why = 'Just before acting, it was looked at again: its evidence or the method changed since the plan.';
+  if (decision.method !== planned.method) {
+    const why = `Just before acting, it was looked at again: the method would be ${decision.method}, not ${planned.method}.`;
     return { go: 'no', why, next: 'The next run judges it anew.' };
   }
-  const update: EntryRecord = { ...record, finding: JSON.stringify(storableFinding(finding)) };
+  const update: EntryRecord = { ...record, finding: JSON.stringify(finding) };
   mustAnswer(await ports.ledger.putEntries(input.runId, input.cell, [update]));
   return { go: 'restart', method: decision.method, evidenceKey: fresh.evidence?.key ?? '' };
 }
@@ -125,15 +125,9 @@ async function restart(
   tempo: Tempo,
 ): Promise<RestartResult> {
   const run = durableRunner(context);
-  const at = await run.step('attempt-time', async () => ports.clock.now());
-  // Before the power call, so that no crash after it can lead to a second restart for this evidence.
-  await run.step('attempt', async () => {
-    const histories = mustAnswer(await ports.ledger.getHistories(input.cell, [input.instanceId]));
-    const event = { kind: 'restart-attempt', at, evidenceKey: look.evidenceKey } as const;
-    const history = nextHistory(histories.get(input.instanceId) ?? null, event);
-    mustAnswer(await ports.ledger.putHistory(input.cell, input.instanceId, history));
-  });
-  const cycle = await new PowerCycler(context, ports, input.instanceId, input.runId, tempo).run(look.method);
+  const cycle = await new PowerCycler(context, ports, input.instanceId, input.runId, tempo).run(look.method, () =>
+    recordAttempt(run, ports, input, look.evidenceKey),
+  );
   if (cycle.result === 'back')
     return resize(context, ports, input, { method: look.method, backAt: cycle.backAt }, tempo);
   const result = cycle.result === 'awaiting-capacity' ? cycle.result : 'restart-failed';
@@ -141,6 +135,17 @@ async function restart(
   const done = await finish(run, ports, input, { result, message: cycle.message, next: cycle.next, restartedBy });
   if (cycle.result !== 'untouched') await run.step('alarm', () => alarm(ports, input, cycle));
   return { ...done, errors: mergeErrors(done.errors, cycle.error ? [cycle.error] : []) };
+}
+
+/** Kept before the power call, so that no crash after it can lead to a second restart for this evidence. */
+async function recordAttempt(run: Runner, ports: CellPorts, input: RestartInput, evidenceKey: string): Promise<void> {
+  const at = await run.step('attempt-time', async () => ports.clock.now());
+  await run.step('attempt', async () => {
+    const histories = mustAnswer(await ports.ledger.getHistories(input.cell, [input.instanceId]));
+    const event = { kind: 'restart-attempt', at, evidenceKey } as const;
+    const history = nextHistory(histories.get(input.instanceId) ?? null, event);
+    mustAnswer(await ports.ledger.putHistory(input.cell, input.instanceId, history));
+  });
 }
 
 function alarm(ports: CellPorts, input: RestartInput, cycle: Exclude<PowerCycle, { result: 'back' }>) {

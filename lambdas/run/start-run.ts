@@ -50,7 +50,7 @@ export async function handleRunEvent(hub: HubPorts, event: unknown): Promise<Run
 }
 
 async function startRun(hub: HubPorts, request: RunRequest): Promise<RunStarted> {
-  checkRequestAgainstPolicy(request, hub.policy);
+  checkRequestAgainstPolicy(request, withWholeScope(hub));
   const digest = policyDigest(hub.policy);
   const wanted = request.mode ?? hub.policy.mode;
   const planned = request.planId ? await applicablePlan(hub, request.planId, digest) : null;
@@ -81,6 +81,17 @@ async function startRun(hub: HubPorts, request: RunRequest): Promise<RunStarted>
     gate,
     where: `Send {"status":"${runId}"} to this function.`,
   };
+}
+
+/** A scope that names no regions or accounts means the one the service runs in, for requests too. */
+function withWholeScope({ policy, home }: HubPorts): Policy {
+  const { regions, accounts } = policy.scope;
+  const scope = {
+    ...policy.scope,
+    regions: regions.length > 0 ? regions : [home.region],
+    accounts: accounts.length > 0 ? accounts : [home.accountId],
+  };
+  return { ...policy, scope };
 }
 
 /** The same scheduled time delivered twice meets its own execution: that is the same run, not an error. */
