@@ -1,7 +1,7 @@
 /** The one way to call AWS: paced, bounded in time and attempts, counted, and answered by a value. */
 import type { CallError } from '../../domain/finding.ts';
 import type { Answer, CallTally, Tally } from '../../domain/ports.ts';
-import { type Failure, readFailure, toCallError } from './errors.ts';
+import { type Failure, isDefect, readFailure, toCallError } from './errors.ts';
 import type { Pacer } from './pacer.ts';
 
 /** A failed call and, beside what a report needs, what the next decision needs. */
@@ -26,7 +26,7 @@ export interface Request<T> {
   readonly send: (options: { readonly abortSignal: AbortSignal }) => Promise<T>;
 }
 
-/** Makes requests; never throws for what AWS or the network did. */
+/** Makes requests; never throws for what AWS or the network did, only for a mistake in the request's own code. */
 export interface Caller extends Tally {
   call<T>(request: Request<T>): Promise<Called<T>>;
 }
@@ -60,6 +60,7 @@ export function createCaller(options: CallerOptions): Caller {
     try {
       return { value: await withinTime(request.send, timeout) };
     } catch (thrown) {
+      if (isDefect(thrown)) throw thrown;
       return { failure: readFailure(thrown) };
     }
   }

@@ -141,5 +141,6 @@ const IN_PROCESS = {
   authSchemePreference: ['sigv4'],
   accountIdEndpointMode: 'disabled' as const,
   endpointDiscoveryEnabled: false,
+  disableClockSkewCorrection: true,
   sigv4aSigningRegionSet: ['*'],
 };

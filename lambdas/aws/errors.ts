@@ -90,6 +90,15 @@ export function isCapacityError(code: string): boolean {
   return CAPACITY.has(code);
 }
 
+/** Code of an answer that the SDK could not read. */
+const UNREADABLE = 'UnreadableAnswer';
+
+/** Whether what was thrown is a mistake in this program, and no failure of a call: it must not be reported as AWS's. */
+export function isDefect(thrown: unknown): boolean {
+  const mistake = thrown instanceof TypeError || thrown instanceof RangeError || thrown instanceof ReferenceError;
+  return mistake && !('code' in thrown) && !('$response' in thrown);
+}
+
 /** What a thrown failure of an SDK call was. `lost`: whether the request took effect is not known. */
 export interface Failure {
   readonly code: string;
@@ -117,7 +126,9 @@ export function readFailure(thrown: unknown): Failure {
   const uncertain = status === undefined || status < 300 || status >= 500;
   const lost = !throttle && !isCapacityError(code) && !refusedByClient && (NO_ANSWER.has(code) || uncertain);
   const text = typeof error.message === 'string' && error.message !== '' ? error.message : String(thrown);
-  return { code, message: oneLine(text, 400), throttle, lost };
+  const message =
+    code === UNREADABLE ? `the endpoint answered HTTP ${status} with what is no answer of this service` : text;
+  return { code, message: oneLine(message, 400), throttle, lost };
 }
 
 function codeOf(
@@ -131,6 +142,7 @@ function codeOf(
     const code = (inner as { code?: unknown } | null)?.code;
     if (typeof code === 'string' && NO_ANSWER.has(code)) return code;
   }
+  if (error.name === 'SyntaxError' && status !== undefined) return status < 300 ? UNREADABLE : `HTTP ${status}`;
   const name = [error.name, error.Code, error.code].find((c) => typeof c === 'string' && c !== '' && c !== 'Error');
   if (typeof name === 'string' && name !== 'UnknownError' && name !== 'Unknown') return name;
   return status === undefined ? 'UnknownError' : `HTTP ${status}`;
@@ -170,7 +182,8 @@ function nextStep(call: string, { code, message, throttle, lost }: Failure): str
   if (code === 'OptInRequired') return 'enable this region for the account, or leave it out of the scope';
   if (throttle) return 'lower quotaShare, or run again when fewer others call this API in this account and region';
   if (isCapacityError(code)) return 'wait for capacity, or start it in another zone or as another instance type';
-  if (NO_ANSWER.has(code)) return 'check the endpoint, the region name and the network path to it, then run again';
+  if (NO_ANSWER.has(code) || code === UNREADABLE)
+    return 'check the endpoint, the region name and the network path to it, then run again';
   const known = KNOWN[code];
   if (known) return known;
   if (lost) return 'AWS gave no usable answer: look at the AWS Health Dashboard and run again';

@@ -115,7 +115,11 @@ export function createFleet(clients: CellClients, caller: Caller, knowledge: Cel
         ...(cursor === null ? {} : { NextToken: cursor }),
       });
       return mapAnswer(answer, (page) => ({
-        items: (page.InstanceStatuses ?? []).map((s) => s.InstanceId).filter((id) => id !== undefined),
+        // An endpoint that ignores the filter must not make a whole fleet look ill.
+        items: (page.InstanceStatuses ?? [])
+          .filter((s) => statusCheck(s) === 'impaired')
+          .map((s) => s.InstanceId)
+          .filter((id) => id !== undefined),
         cursor: page.NextToken || null,
       }));
     },
@@ -123,7 +127,10 @@ export function createFleet(clients: CellClients, caller: Caller, knowledge: Cel
     async listLostAgents(cursor) {
       const answer = await agentPage('PingStatus', ['ConnectionLost'], cursor ?? undefined);
       return mapAnswer(answer, (page) => ({
-        items: page.items.map((agent) => agent.InstanceId).filter(isEc2Id),
+        items: page.items
+          .filter((agent) => agent.PingStatus === 'ConnectionLost')
+          .map((agent) => agent.InstanceId)
+          .filter(isEc2Id),
         cursor: page.next || null,
       }));
     },

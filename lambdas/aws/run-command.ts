@@ -134,7 +134,7 @@ export function createRunCommand(
     const described = await caller.call({
       call: 'ssm:DescribeDocument',
       effect: 'read',
-      send: (options) => ssm.send(new DescribeDocumentCommand({ Name: name, DocumentVersion: '$DEFAULT' }), options),
+      send: (options) => ssm.send(new DescribeDocumentCommand({ Name: name }), options),
     });
     if (!described.ok) return described;
     const { DocumentVersion: version, Hash: hash, HashType: hashType, Status: status } = described.value.Document ?? {};
@@ -167,7 +167,7 @@ export function createRunCommand(
       );
       if (sent.ok) return answered({ commandIds: sent.value.values.flat(), refused: sent.value.rejected });
       const already = sent.done.values.flat();
-      if (already.length === 0) return sent;
+      if (already.length === 0) return { ok: false, error: sent.error };
       // The caller must not take an error for "nothing was sent".
       const message = oneLine(`${sent.error.message} (sent before it: ${already.join(', ')})`, 800);
       return { ok: false, error: { ...sent.error, message } };

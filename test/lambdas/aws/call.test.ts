@@ -100,7 +100,14 @@ describe('retrying', () => {
     const html = { status: 200, contentType: 'text/html', body: '{"Instan' };
     const { ports } = openCell({ 'ssm:DescribeInstanceInformation': html });
     const { value } = await inVirtualTime(() => ports.fleet.agents([A]));
-    expect(errorOf(value)).toMatchObject({ call: 'ssm:DescribeInstanceInformation', kind: 'failed' });
+    expect(errorOf(value)).toMatchObject({ call: 'ssm:DescribeInstanceInformation', code: 'UnreadableAnswer' });
+  });
+
+  test('a mistake in our own code is thrown, not reported as a failure of AWS', async () => {
+    const { ports, aws } = openCell({});
+    const nothing = undefined as unknown as string[];
+    await expect(ports.runCommand.send({ instanceIds: [A], document: nothing } as never)).rejects.toThrow(TypeError);
+    expect(aws.requests).toHaveLength(0);
   });
 
   test('an error page of a proxy is named by its status', async () => {
@@ -108,6 +115,9 @@ describe('retrying', () => {
     const { ports } = openCell({ 'ec2:DescribeInstances': gateway });
     const { value } = await inVirtualTime(() => ports.fleet.listInstances(null, 50));
     expect(errorOf(value)).toMatchObject({ call: 'ec2:DescribeInstances', code: 'HTTP 502', kind: 'failed' });
+    const ssm = openCell({ 'ssm:DescribeInstanceInformation': gateway });
+    const agents = (await inVirtualTime(() => ssm.ports.fleet.agents([A]))).value;
+    expect(errorOf(agents)).toMatchObject({ call: 'ssm:DescribeInstanceInformation', code: 'HTTP 502' });
   });
 });
 

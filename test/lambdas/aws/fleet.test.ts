@@ -184,10 +184,10 @@ describe('describeInstances', () => {
 
 describe('listImpaired', () => {
   test('filters by the instance status check and follows the token', async () => {
-    const page = (id: string, token = '') =>
+    const page = (id: string, token = '', value = 'impaired') =>
       xml(
         'DescribeInstanceStatus',
-        `<instanceStatusSet><item><instanceId>${id}</instanceId></item></instanceStatusSet>${token}`,
+        `<instanceStatusSet><item><instanceId>${id}</instanceId><instanceStatus><status>${value}</status></instanceStatus></item></instanceStatusSet>${token}`,
       );
     const { ports, aws } = openCell({
       'ec2:DescribeInstanceStatus': [page(A, '<nextToken>n</nextToken>'), page(B)],
@@ -199,6 +199,18 @@ describe('listImpaired', () => {
     }
     expect(aws.requests[1]!.params.NextToken).toBe('n');
   });
+});
+
+test('an endpoint that ignores the filters does not make a healthy fleet look ill', async () => {
+  const { ports } = openCell({
+    'ec2:DescribeInstanceStatus': xml(
+      'DescribeInstanceStatus',
+      `<instanceStatusSet><item><instanceId>${A}</instanceId><instanceStatus><status>ok</status></instanceStatus></item></instanceStatusSet>`,
+    ),
+    'ssm:DescribeInstanceInformation': json({ InstanceInformationList: [{ InstanceId: A, PingStatus: 'Online' }] }),
+  });
+  expect(mustHave(await ports.fleet.listImpaired(null)).items).toEqual([]);
+  expect(mustHave(await ports.fleet.listLostAgents(null)).items).toEqual([]);
 });
 
 describe('statusChecks', () => {

@@ -64,10 +64,7 @@ describe('resolveDocument', () => {
       'ssm:GetDocument': json({ Content: CONTENT, DocumentVersion: '7' }),
     });
     expect(mustHave(answer)).toEqual({ name: 'ResizeAuditBacklog', version: '7', hash: HASH });
-    expect(aws.of('ssm:DescribeDocument')[0]!.params).toEqual({
-      Name: 'ResizeAuditBacklog',
-      DocumentVersion: '$DEFAULT',
-    });
+    expect(aws.of('ssm:DescribeDocument')[0]!.params).toEqual({ Name: 'ResizeAuditBacklog' });
     expect(aws.of('ssm:GetDocument')[0]!.params).toMatchObject({ DocumentVersion: '7' });
   });
 
