@@ -1,0 +1,87 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { effectiveLimit, naturalOrder } from './augenrules.ts';
+import { withMachine } from './machine.ts';
+
+const FOLDER = 'etc/audit/rules.d';
+const fileName = fc
+  .array(fc.constantFrom('a', 'audit', 'B', 'z', '-', '_', '.', '0', '1', '9', '10', '007', '99'), { minLength: 1, maxLength: 4 })
+  .map((parts) => `${parts.join('')}.rules`)
+  .filter((name) => !name.startsWith('.'));
+// Indented -b lines are loaded in another order by hosts whose awk is mawk: the scenarios have them, not this property.
+const line = fc.constantFrom(
+  '-b 64', '-b 320', '-b320', '-b  8191', '-b 9000', '-b 64 -f 1', '-b 100 # small', '# -b 77', '-D', '-f 1', '', '-e 1',
+  '--backlog_wait_time 60000', '-w /etc/passwd -p wa -k pw', '-a always,exit -F arch=b64 -S adjtimex -k t', '-w /x -k -b',
+); // biome-ignore format: a list of rules
+const rules = fc
+  .tuple(fc.array(line, { maxLength: 7 }), fc.constantFrom('\n', '\n', '\n', ''))
+  .map(([lines, end]) => (lines.length === 0 ? '' : lines.join('\n') + end));
+const folder = fc.dictionary(fileName, rules, { minKeys: 1, maxKeys: 5 });
+/** FC_RUNS=1000 for the long run; the default keeps the suite short. */
+const numRuns = Number(process.env.FC_RUNS ?? 60);
+
+describe('after apply', () => {
+  it(
+    'loading the rules sets the target, and nothing but one number or one line differs',
+    () => {
+      fc.assert(
+        fc.property(folder, (files) => {
+          const tree = Object.fromEntries(Object.entries(files).map(([name, text]) => [`${FOLDER}/${name}`, text]));
+          withMachine(tree, {}, (machine) => {
+            const configured = effectiveLimit(files);
+            const { answer } = machine.run();
+            expect(answer.outcome).toBe('resized');
+            expect(answer.before?.configured ?? null).toBe(configured);
+            const names = [...new Set([...Object.keys(files), 'audit.rules'])];
+            const after: Record<string, string> = {};
+            const changed: string[] = [];
+            for (const name of names) {
+              const text = machine.read(`${FOLDER}/${name}`);
+              if (text !== null) after[name] = text;
+              if (text !== (files[name] ?? null)) changed.push(name);
+            }
+            expect(effectiveLimit(after)).toBe(Math.max(8192, configured ?? 0));
+            expect(changed.length).toBe((configured ?? 0) >= 8192 ? 0 : 1);
+            for (const name of changed) {
+              const now = after[name] as string;
+              const was = files[name] ?? '';
+              let head = 0;
+              while (head < was.length && was[head] === now[head]) head++;
+              let tail = 0;
+              while (tail < was.length - head && was.at(-1 - tail) === now.at(-1 - tail)) tail++;
+              expect(was.slice(head, was.length - tail)).toMatch(/^[0-9]*$/);
+              expect(now.slice(head, now.length - tail)).toMatch(/^[-b0-9 \n]*$/);
+            }
+          });
+        }),
+        { numRuns },
+      );
+    },
+    numRuns * 1000 + 30_000,
+  );
+});
+
+describe('the order of rules files', () => {
+  const gnu = spawnSync('ls', ['--version'], { encoding: 'utf8' }).stdout?.includes('GNU') ?? false;
+  if (!gnu) process.stderr.write('runbook properties: no GNU ls here, the comparison with ls -1v is skipped\n');
+
+  (gnu ? it : it.skip)('is that of ls -1v', () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(fileName, { minLength: 2, maxLength: 8 }), (names) => {
+        const place = mkdtempSync(join(tmpdir(), 'order-'));
+        try {
+          for (const name of names) writeFileSync(join(place, name), '');
+          const env = { ...process.env, LC_ALL: 'C' };
+          const listed = spawnSync('ls', ['-1v', place], { encoding: 'utf8', env }).stdout.trim().split('\n');
+          expect(naturalOrder(names)).toEqual(listed);
+        } finally {
+          rmSync(place, { recursive: true, force: true });
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
