@@ -23,7 +23,7 @@ const DURABLE: readonly FunctionName[] = ['sweep', 'cell', 'restart'];
 
 /** The whole text, for a policy with everything in it: calendars, alarms, another account. */
 export function permissionsDocument(): string {
-  const policy = policySchema.parse({ calendars: ['<calendar>'], blockingAlarms: ['<alarm>'] });
+  const policy = policySchema.parse({ mode: 'apply', calendars: ['<calendar>'], blockingAlarms: ['<alarm>'] });
   const fleet: Fleet = {
     partition: 'aws',
     accountId: '<account>',
@@ -60,13 +60,14 @@ const INTRODUCTION = `# Permissions
 <!-- Made from lib/permissions.ts by \`node lib/permissions-doc.ts\`; a test compares. Do not edit. -->
 
 Every function has a role of its own, made of these rows and of nothing else: no managed policy, no wildcard action.
-The tables show the default policy (\`restart.policy: tagged\`, \`restart.method: stop-start\`) with a calendar, a blocking
-alarm and another account named.
+The tables show a policy that acts (\`mode: apply\`) with the default restart settings (\`policy: tagged\`, \`method:
+stop-start\`), a calendar, a blocking alarm and another account named.
 
 What the settings change:
 
 | setting | effect |
 |---|---|
+| \`mode: plan\`, as shipped | no SendDocument, SendToInstances, ReadResults, TagStatus, and of \`restart\` what \`never\` takes away: IAM itself forbids acting |
 | \`restart.policy: never\` | \`restart\` has no Stop, MarkStopped, Reboot, StartOurs, StartOnKeys, UnmarkStopped; \`reconcile\` keeps the last three, to bring back what was stopped before |
 | \`restart.policy: any\` | the opt-in condition becomes \`StringEqualsIfExists\`: no tag, or \`allowed\`; the opt-out condition stays |
 | \`restart.method: reboot-only\` | \`restart\` has Reboot alone |

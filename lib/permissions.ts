@@ -421,6 +421,8 @@ export function checkpoints(functionArn: string): Permission {
  */
 export function permissionsOf(name: FunctionName, hub: Hub, fleet: Fleet | null): Permission[] {
   const own = (rows: (fleet: Fleet) => Permission[]) => (fleet ? rows(fleet) : []);
+  // A request to act under a policy of mode plan is refused, so nothing that acts is permitted either.
+  const acting = (rows: (fleet: Fleet) => Permission[]) => (fleet?.policy.mode === 'apply' ? rows(fleet) : []);
   switch (name) {
     case 'run':
       return [...ledger(hub, 'read'), ...gate(hub), deadLetters(hub)];
@@ -430,8 +432,8 @@ export function permissionsOf(name: FunctionName, hub: Hub, fleet: Fleet | null)
       return [
         ...own(readFleet),
         ...own(readDocument),
-        ...own(runCommand),
-        ...own(statusTag),
+        ...acting(runCommand),
+        ...acting(statusTag),
         ...ledger(hub, 'instances'),
         serviceLog(hub),
         publishEvents(hub),
@@ -441,9 +443,9 @@ export function permissionsOf(name: FunctionName, hub: Hub, fleet: Fleet | null)
     case 'restart':
       return [
         ...own(readFleet),
-        ...own(power),
-        ...own(runCommand),
-        ...own(statusTag),
+        ...acting(power),
+        ...acting(runCommand),
+        ...acting(statusTag),
         ...ledger(hub, 'instances'),
         serviceLog(hub),
         publishEvents(hub),
@@ -463,10 +465,8 @@ export function memberPermissions(fleet: Fleet): Permission[] {
   const rows = [
     ...readFleet(fleet),
     ...readDocument(fleet),
-    ...runCommand(fleet),
-    ...statusTag(fleet),
-    ...power(fleet),
-    // Also where power is `never`: what was stopped before the policy changed must come back.
+    ...(fleet.policy.mode === 'apply' ? [...runCommand(fleet), ...statusTag(fleet), ...power(fleet)] : []),
+    // Also where nothing else may act: what was stopped before the policy changed must come back.
     ...bringBack(fleet),
   ];
   return rows.filter((row, index) => rows.findIndex((other) => other.sid === row.sid) === index);

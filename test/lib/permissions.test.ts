@@ -24,7 +24,7 @@ const fleet = (policy: PolicyInput = {}, more: Partial<Fleet> = {}): Fleet => ({
   accountId: '111122223333',
   regions: ['eu-west-1'],
   documentName: 'Doc',
-  policy: policySchema.parse(policy),
+  policy: policySchema.parse({ mode: 'apply', ...policy }),
   resolved: true,
   ...more,
 });
@@ -175,6 +175,21 @@ describe('power', () => {
     ]);
     for (const key of Object.values(tags)) expect(text).toContain(key);
     expect(text).not.toContain('AuditBacklog');
+  });
+});
+
+describe('mode plan', () => {
+  it('permits nothing that touches an instance, but to bring back what was stopped before', () => {
+    const plan = fleet({ mode: 'plan', restart: { policy: 'any' } });
+    const touching = (rows: readonly Permission[]) =>
+      rows.filter((row) =>
+        row.actions.some((action) => !/^(ec2|ssm|kms|dynamodb):(Describe|Get|List|BatchGet|Query)/.test(action)),
+      );
+    const fleetRows = FUNCTION_NAMES.flatMap((name) => touching(permissionsOf(name, hub(), plan))).filter((row) =>
+      row.actions.some((action) => /^(ec2|ssm|kms):/.test(action)),
+    );
+    expect(sids(fleetRows)).toEqual(sids(bringBack(plan)));
+    expect(sids(touching(memberPermissions(plan)))).toEqual(sids(bringBack(plan)));
   });
 });
 

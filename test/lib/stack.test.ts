@@ -215,17 +215,9 @@ describe('the shipped stack', () => {
     }
   });
 
-  it('stops and reboots only what opted in and never what opted out', () => {
-    const rows = statementsOf(template, 'Restart').filter((s) =>
-      actionsOf(s).some((action) => /ec2:(Stop|Reboot)Instances/.test(action)),
-    );
-    expect(rows.length).toBeGreaterThan(0);
-    for (const row of rows) {
-      expect(row.Condition).toEqual({
-        StringEquals: { 'aws:ResourceTag/AuditBacklogRestart': 'allowed' },
-        StringNotEqualsIgnoreCase: { 'aws:ResourceTag/AuditBacklogRemediation': 'disabled' },
-      });
-    }
+  it('may not touch an instance: the mode is plan', () => {
+    const actions = JSON.stringify(resources(template, 'AWS::IAM::Policy'));
+    expect(actions).not.toMatch(/StopInstances|RebootInstances|SendCommand|CreateTags/);
   });
 
   it('carries the runbook in a document that gets new versions, and tells the functions its hash', () => {
@@ -282,6 +274,19 @@ describe('the shipped stack', () => {
 });
 
 describe('settings in the stack', () => {
+  it('acting, stops and reboots only what opted in and never what opted out', () => {
+    const rows = statementsOf(templateOf(appWith({ policy: { mode: 'apply' } })), 'Restart').filter((s) =>
+      actionsOf(s).some((action) => /ec2:(Stop|Reboot)Instances/.test(action)),
+    );
+    expect(rows.length).toBeGreaterThan(0);
+    for (const row of rows) {
+      expect(row.Condition).toEqual({
+        StringEquals: { 'aws:ResourceTag/AuditBacklogRestart': 'allowed' },
+        StringNotEqualsIgnoreCase: { 'aws:ResourceTag/AuditBacklogRemediation': 'disabled' },
+      });
+    }
+  });
+
   it('refuses a wrong one with one line that names it', () => {
     expect(() => appWith({ policy: { restart: { policy: 'sometimes' } } })).toThrow(
       /^auditBacklogRemediation: .*policy\.restart\.policy/,
