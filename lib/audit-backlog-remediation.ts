@@ -17,8 +17,11 @@ import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { parseInput } from '../domain/validation.ts';
+import type { Fleet } from './fleet-permissions.ts';
 import { ServiceFunction } from './functions.ts';
-import { type Fleet, type FunctionName, type Hub, invoke, type Permission, permissionsOf } from './permissions.ts';
+import { type Hub, invoke } from './hub-permissions.ts';
+import type { Permission } from './permission.ts';
+import { type FunctionName, permissionsOf } from './permissions.ts';
 import { RunbookDocument } from './runbook-document.ts';
 import { CONTEXT_KEY, policyText, type Settings, type SettingsInput, settingsSchema } from './settings.ts';
 

@@ -7,7 +7,9 @@ import { NodejsFunction, OutputFormat, SourceMapMode } from 'aws-cdk-lib/aws-lam
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { checkpoints, type FunctionName, ownLog, type Permission } from './permissions.ts';
+import { checkpoints, ownLog } from './hub-permissions.ts';
+import type { Permission } from './permission.ts';
+import type { FunctionName } from './permissions.ts';
 
 /** The package's root, where `lambdas/` stands. */
 const ROOT = join(import.meta.dirname, '..');
@@ -118,7 +120,7 @@ export class ServiceFunction extends Construct {
       architecture: Architecture.ARM_64,
       memorySize: shape.memorySize,
       timeout: shape.timeout,
-      // The role is made of the rows of permissions.ts and of nothing that the CDK would add by itself.
+      // The role is made of the rows and of nothing that the CDK would add by itself.
       role: this.role.withoutPolicyUpdates(),
       logGroup,
       environment: { ...props.environment, NODE_OPTIONS: '--enable-source-maps' },
@@ -141,8 +143,6 @@ export class ServiceFunction extends Construct {
         banner: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);",
       },
     });
-    // Lambda refuses a function whose role may not yet write to its dead letter queue: the policy first.
-    this.handler.node.addDependency(this.role);
     Annotations.of(this.handler).acknowledgeInfo(
       'aws-lambda:Function.DurableConfig',
       'Durable from its creation; nothing names the function, so a replacement is possible.',

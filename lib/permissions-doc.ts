@@ -2,18 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { policySchema } from '../domain/policy.ts';
-import {
-  checkpoints,
-  type Fleet,
-  FUNCTION_NAMES,
-  type FunctionName,
-  type Hub,
-  invoke,
-  memberPermissions,
-  ownLog,
-  type Permission,
-  permissionsOf,
-} from './permissions.ts';
+import type { Fleet } from './fleet-permissions.ts';
+import { checkpoints, type Hub, invoke, ownLog } from './hub-permissions.ts';
+import type { Permission } from './permission.ts';
+import { FUNCTION_NAMES, type FunctionName, memberPermissions, permissionsOf } from './permissions.ts';
 
 /** Where the document stands, from the package's root. */
 export const PERMISSIONS_DOC = join(import.meta.dirname, '..', 'docs', 'permissions.md');

@@ -2,21 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type PolicyInput, policySchema } from '../../domain/policy.ts';
 import { EVENT_SOURCE as SENT } from '../../lambdas/aws/news.ts';
-import {
-  bringBack,
-  EVENT_SOURCE,
-  type Fleet,
-  FUNCTION_NAMES,
-  type Hub,
-  invoke,
-  memberPermissions,
-  type Permission,
-  permissionsOf,
-  power,
-  readFleet,
-  runCommand,
-  statusTag,
-} from '../../lib/permissions.ts';
+import { bringBack, type Fleet, power, readFleet, runCommand, statusTag } from '../../lib/fleet-permissions.ts';
+import { EVENT_SOURCE, type Hub, invoke } from '../../lib/hub-permissions.ts';
+import type { Permission } from '../../lib/permission.ts';
+import { FUNCTION_NAMES, memberPermissions, permissionsOf } from '../../lib/permissions.ts';
 import { PERMISSIONS_DOC, permissionsDocument } from '../../lib/permissions-doc.ts';
 
 const fleet = (policy: PolicyInput = {}, more: Partial<Fleet> = {}): Fleet => ({
