@@ -127,7 +127,9 @@ export function readFailure(thrown: unknown): Failure {
   const lost = !throttle && !isCapacityError(code) && !refusedByClient && (NO_ANSWER.has(code) || uncertain);
   const text = typeof error.message === 'string' && error.message !== '' ? error.message : String(thrown);
   const message =
-    code === UNREADABLE ? `the endpoint answered HTTP ${status} with what is no answer of this service` : text;
+    code === UNREADABLE || code === `HTTP ${status}`
+      ? `the endpoint answered HTTP ${status} with what is no answer of this service`
+      : text;
   return { code, message: oneLine(message, 400), throttle, lost };
 }
 

@@ -17,6 +17,12 @@ describe('retrying', () => {
     expect(ports.tally.take()).toEqual({ calls: {}, throttled: 0 });
   });
 
+  test('a 429 is a throttle, whatever its code is called', async () => {
+    const { ports } = openCell({ 'ec2:StopInstances': [ec2Error('SomethingNew', 'slow down', 429), stopped] });
+    expect((await inVirtualTime(() => ports.power.stop(A))).value.ok).toBe(true);
+    expect(ports.tally.take().throttled).toBe(1);
+  });
+
   test('throttled for good it gives up within a minute and says what to do', async () => {
     const { ports, aws } = openCell({ 'ec2:DescribeInstances': throttle });
     const { value, milliseconds } = await inVirtualTime(() => ports.fleet.listInstances(null, 50));
@@ -117,7 +123,11 @@ describe('retrying', () => {
     expect(errorOf(value)).toMatchObject({ call: 'ec2:DescribeInstances', code: 'HTTP 502', kind: 'failed' });
     const ssm = openCell({ 'ssm:DescribeInstanceInformation': gateway });
     const agents = (await inVirtualTime(() => ssm.ports.fleet.agents([A]))).value;
-    expect(errorOf(agents)).toMatchObject({ call: 'ssm:DescribeInstanceInformation', code: 'HTTP 502' });
+    expect(errorOf(agents)).toMatchObject({
+      call: 'ssm:DescribeInstanceInformation',
+      code: 'HTTP 502',
+      message: expect.stringContaining('HTTP 502'),
+    });
   });
 });
 

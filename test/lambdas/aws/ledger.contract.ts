@@ -8,7 +8,7 @@ import { instanceId, mustHave } from './support.ts';
 export interface LedgerUnderTest {
   readonly ledger: LedgerPort;
   /** Lets so many seconds pass for the ledger's clock. */
-  readonly pass: (seconds: number) => void;
+  readonly pass: (seconds: number) => Promise<void>;
 }
 
 export const IRELAND = { accountId: '111122223333', region: 'eu-west-1' };
@@ -91,17 +91,17 @@ export function describeLedger(
 
     it('the holder may take it again, and has it longer then', async ({ ledger, pass }) => {
       mustHave(await ledger.acquireLease('cell', 'one', 60));
-      pass(50);
+      await pass(50);
       expect(mustHave(await ledger.acquireLease('cell', 'one', 60)).held).toBe(true);
-      pass(50);
+      await pass(50);
       expect(mustHave(await ledger.acquireLease('cell', 'two', 60)).held).toBe(false);
     });
 
     it('it is free once it ran out, and not before', async ({ ledger, pass }) => {
       mustHave(await ledger.acquireLease('cell', 'one', 60));
-      pass(58);
+      await pass(58);
       expect(mustHave(await ledger.acquireLease('cell', 'two', 60)).held).toBe(false);
-      pass(3);
+      await pass(3);
       expect(mustHave(await ledger.acquireLease('cell', 'two', 60))).toEqual({ held: true, holder: 'two' });
     });
 
