@@ -85,6 +85,14 @@ export class EmbeddedCloud {
     return [...this.#cells.values()];
   }
 
+  /** An instance as it truly is, whatever describe calls show; for services that look at the same machines. */
+  find(accountId: string, region: string, instanceId: string): EmbeddedInstance | undefined {
+    return this.cell(accountId, region).instance(instanceId);
+  }
+  list(accountId: string, region: string): readonly EmbeddedInstance[] {
+    return this.cell(accountId, region).instances();
+  }
+
   /** Puts an instance into a cell. */
   addInstance(cell: CloudCell, profile: InstanceProfile, machine: Machine): EmbeddedInstance {
     return cell.addInstance(profile, machine);

@@ -90,9 +90,11 @@ function isRest(service: Service): service is RestService {
   return service.protocol === 'rest-json';
 }
 
-function textOf(request: WireRequest): string {
-  const bytes = typeof request.body === 'string' ? Buffer.from(request.body) : request.body;
-  return (request.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : Buffer.from(bytes)).toString();
+function textOf({ body, headers }: WireRequest): string {
+  if (typeof body === 'string') return body;
+  // A view, not Buffer.from(body): the SDK's bodies warn when they are asked for their value.
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  return (headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes).toString();
 }
 
 function json(body: string): JsonObject {

@@ -111,10 +111,12 @@ export class EmbeddedInstance {
           ? { code: 'Client.UserInitiatedShutdown', message: 'Client.UserInitiatedShutdown: User initiated shutdown' }
           : null,
       transitionReason: state === 'stopped' ? `User initiated (${gmt(Date.now())})` : '',
-      launchTime: profile.launchTime,
+      // EC2 gives launch times in whole seconds.
+      launchTime: Math.floor(profile.launchTime / SECOND) * SECOND,
       publicIp: this.#elasticIp ?? (profile.publicAddress === 'auto' && state === 'running' ? publicIp(random) : null),
       tags: new Map(Object.entries(tagsOf(profile))),
     };
+    if (state === 'stopped') machine.powerOff(Date.now());
     this.console = new ConsoleBuffer(machine, random, profile.launchTime, profile.consoleNeverPosted ?? false);
     if (profile.vanishAt !== undefined) later(profile.vanishAt - Date.now(), () => this.terminate('someone else'));
   }
