@@ -5,6 +5,7 @@
  * it works on virtual and on real time alike.
  */
 import { ApiError, currentInvocation, type EventLog } from '../core.ts';
+import type { Faults } from '../faults.ts';
 import { CrashPlan } from './crash-plan.ts';
 import { Execution, type ExecutionView } from './execution.ts';
 import {
@@ -117,6 +118,11 @@ export class DurableEngine {
     return this.#plain.invoke(this.resolve(functionName, qualifier), JSON.stringify(payload ?? {}));
   }
 
+  /** As {@link DurableEngine.invokePlain}, with the payload as it came over the wire. */
+  invokeResolved(target: ResolvedFunction, payload: string): Promise<PlainResult> {
+    return this.#plain.invoke(target, payload);
+  }
+
   /** Runs an ordinary function later, as an asynchronous invocation: up to three attempts, 1 and 2 minutes apart. */
   queuePlain(target: ResolvedFunction, payload: string): void {
     this.#plain.queue(target, payload);
@@ -172,24 +178,20 @@ export class DurableEngine {
   }
 
   /**
-   * For whoever dispatches API calls, around each call that a function makes: runs `effect` and answers what it
-   * returned, unless the crash plan has the invocation die before (no effect) or after it (no answer). The caller must
-   * look at `currentInvocation.getStore()?.dead` afterwards, and not answer a dead one.
-   *
-   * @returns null when the effect did not take place.
+   * The crash plan's share of the faults of the embedded cloud: at a chosen call the invocation that makes it dies,
+   * before the call has an effect or just after it. Put it first (`allFaults([engine.crashes(), ...])`).
    */
-  aroundCall<T>(call: string, effect: () => T): T | null {
-    if (!currentInvocation.getStore()) return effect();
-    const moment = this.#crashPlan.nextCall(call);
-    if (moment === 'before') {
-      this.killCurrentInvocation(`crash before ${call}`);
-      return null;
-    }
-    try {
-      return effect();
-    } finally {
-      if (moment === 'after') this.killCurrentInvocation(`crash after ${call}`);
-    }
+  crashes(): Faults {
+    return {
+      strike: (call) => {
+        if (!currentInvocation.getStore()) return null;
+        const name = `${call.service}:${call.action}`;
+        const moment = this.#crashPlan.nextCall(name);
+        if (!moment) return null;
+        this.killCurrentInvocation(`crash ${moment} ${name}`);
+        return { name: 'crash', kind: moment === 'before' ? 'lost-before' : 'lost-after' };
+      },
+    };
   }
 
   #get(arn: string): Execution {

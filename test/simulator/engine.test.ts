@@ -17,6 +17,7 @@ import { VirtualTime } from '../../simulator/virtual-time.ts';
 
 const silent = { info() {}, warn() {}, error() {}, debug() {}, log() {} };
 const sleep = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds));
+const region = { accountId: '111122223333', region: 'eu-west-1' };
 const live = { aliases: ['live'], executionTimeoutSeconds: 86_400 };
 
 type Workflow = (event: never, context: DurableContext) => Promise<unknown>;
@@ -27,8 +28,7 @@ class World {
   readonly done: string[] = [];
   constructor(points: readonly CrashPoint[] = []) {
     this.engine = new DurableEngine({
-      accountId: '111122223333',
-      region: 'eu-west-1',
+      ...region,
       log: this.log,
       crashPlan: new CrashPlan(points),
     });
@@ -49,8 +49,11 @@ class World {
   async call(what: string): Promise<string> {
     await sleep(20);
     if (currentInvocation.getStore()?.dead) return new Promise(() => undefined);
-    const effect = this.engine.aroundCall(`ec2:${what}`, () => this.done.push(what));
-    if (effect === null || currentInvocation.getStore()?.dead) return new Promise(() => undefined);
+    const strike = this.engine
+      .crashes()
+      .strike({ ...region, service: 'ec2', action: what, params: {}, principal: 'root' });
+    if (strike?.kind !== 'lost-before') this.done.push(what);
+    if (currentInvocation.getStore()?.dead) return new Promise(() => undefined);
     await sleep(20);
     if (currentInvocation.getStore()?.dead) return new Promise(() => undefined);
     return what;
@@ -128,6 +131,8 @@ describe('DurableEngine', () => {
     expect(seconds).toBeLessThan(10 + 3600 + 30 + 120 + 30);
     expect(bodies).toBe(execution.use.invocations);
     expect(execution.use.invocations).toBeGreaterThan(6);
+    // The execution itself, two retries of the step and three of the condition count as operations, too.
+    expect(execution.use.metered - execution.use.operations).toBe(1 + 2 + 3);
     expect(world.engine.executions()).toHaveLength(4);
   });
 
