@@ -140,7 +140,7 @@ export class SsmService implements Service {
         runbooks: () => this.#runbooks,
         eventualConsistencyMs: this.#options.eventualConsistencyMs ?? 1500,
       });
-      cell = { documents, commands, watch: new PingWatch(random.fork('pings')), calendars: new Map() };
+      cell = { documents, commands, watch: new PingWatch(), calendars: new Map() };
       this.#cells.set(key, cell);
     }
     return cell;

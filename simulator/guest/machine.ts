@@ -76,7 +76,12 @@ class LinuxMachine implements Machine {
       }
       if (burst.at !== undefined) this.#schedule(burst.at, 0, (at) => this.#burst(burst, at));
     }
-    const { auditdEndsAt, agent } = profile;
+    const { auditdEndsAt, agent, rebootsAt } = profile;
+    if (rebootsAt !== undefined) {
+      this.#schedule(rebootsAt, 0, (at) => {
+        if (this.#alive(at)) this.#reboot(at);
+      });
+    }
     if (auditdEndsAt !== undefined) this.#schedule(auditdEndsAt, 0, () => this.#endAuditd());
     if (agent?.diesAt !== undefined) this.#schedule(agent.diesAt, 0, (at) => this.#endAgent(at));
   }
@@ -133,7 +138,7 @@ class LinuxMachine implements Machine {
     const number = ++this.#boots;
     const { bootLimit = null, auditd = 'running' } = this.#profile;
     const audit = new KernelAudit(this.#kernel, bootLimit, this.#distribution.backlogWaitTime);
-    const agentAt = at + this.#random.between(24, 45) * SECOND;
+    const agentAt = at + (this.#profile.agent?.startsAfterSeconds ?? this.#random.between(24, 45)) * SECOND;
     this.#boot = {
       number,
       at,
@@ -165,8 +170,9 @@ class LinuxMachine implements Machine {
     });
     for (const line of lines) this.#schedule(at + line.afterMs, number, (when) => this.#print(when, line.text));
     for (const burst of this.#profile.bursts ?? []) {
-      if (burst.afterBootSeconds === undefined) continue;
-      this.#schedule(at + burst.afterBootSeconds * SECOND, number, (when) => this.#burst(burst, when));
+      if (burst.afterBootSeconds === undefined || number < (burst.fromBoot ?? 1)) continue;
+      const due = at + burst.afterBootSeconds * SECOND + this.#random.between(0, 900);
+      this.#schedule(due, number, (when) => this.#burst(burst, when));
     }
     const manager = this.#profile.configurationManager;
     if (manager) this.#schedule(at + manager.everyMinutes * MINUTE, number, (when) => this.#revert(when, number));
@@ -294,10 +300,15 @@ class LinuxMachine implements Machine {
 
   reset(at: number): void {
     this.#play(at);
+    this.#reboot(at);
+    this.#play(at);
+  }
+
+  #reboot(at: number): void {
+    this.#pingUntil(at);
     if (this.#boot && this.#alive(at)) this.#print(at, shutdownText(this.#distribution, at - this.#boot.at, 'reboot'));
     this.#boot = null;
     this.#start(at);
-    this.#play(at);
   }
 
   shutsDownCleanly(at: number): boolean {

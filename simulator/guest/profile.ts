@@ -6,6 +6,8 @@ export interface Burst {
   /** Epoch milliseconds of the world's clock. */
   readonly at?: number;
   readonly afterBootSeconds?: number;
+  /** With `afterBootSeconds`: only from this boot on; default 1, the first. */
+  readonly fromBoot?: number;
   /** Buffers that the queue would need to take it whole. */
   readonly needs: number;
   /** Where it overflows, user space stops: every process that is audited sleeps in the kernel. */
@@ -56,8 +58,12 @@ export interface GuestProfile {
     readonly version?: string;
     /** The agent ends then, until the next boot. Epoch milliseconds. */
     readonly diesAt?: number;
+    /** From power-on to its first ping; default 24 to 45 by the seed. Seconds. */
+    readonly startsAfterSeconds?: number;
   };
   readonly bursts?: readonly Burst[];
+  /** Somebody reboots it from inside then. Epoch milliseconds. */
+  readonly rebootsAt?: number;
   /** User space writes a line on the console so often. Minutes. */
   readonly chatterMinutes?: number;
   readonly configurationManager?: ConfigurationManager;

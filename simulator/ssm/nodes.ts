@@ -1,13 +1,5 @@
 /** DescribeInstanceInformation: which nodes SSM knows, and when it believes them lost or back. */
-import {
-  type AgentView,
-  type ApiCall,
-  ApiError,
-  type JsonObject,
-  type Machine,
-  notModelled,
-  type Random,
-} from '../core.ts';
+import { type AgentView, type ApiCall, ApiError, type JsonObject, type Machine, notModelled, Random } from '../core.ts';
 import type { Parameters } from '../parameters.ts';
 import { page } from './paging.ts';
 
@@ -35,30 +27,23 @@ interface Node {
 const SECOND = 1000;
 const PING_MS = 300 * SECOND;
 
-/** How SSM's view of an agent lags behind it: seeded for each instance. */
-export class PingWatch {
-  readonly #random: Random;
-  readonly #nodes = new Map<string, { lostAfterMs: number; backAfterMs: number; shownLost: boolean }>();
+/** How SSM's view of one agent lags behind it; follows from the id alone. Unit: milliseconds. */
+export function pingLag(instanceId: string): { readonly lostAfterMs: number; readonly backAfterMs: number } {
+  const random = new Random(5).fork(instanceId);
+  return { lostAfterMs: PING_MS + random.between(15, 290) * SECOND, backAfterMs: random.between(5, 30) * SECOND };
+}
 
-  constructor(random: Random) {
-    this.#random = random;
-  }
+/** What SSM last showed of the agents of a cell. */
+export class PingWatch {
+  readonly #shownLost = new Set<string>();
 
   /** Lost only some minutes after the ping that did not come; Online again only some seconds after the first new one. */
   status(instanceId: string, lastPingAt: number, now: number): 'Online' | 'ConnectionLost' {
-    let node = this.#nodes.get(instanceId);
-    if (!node) {
-      const random = this.#random.fork(instanceId);
-      node = {
-        lostAfterMs: PING_MS + random.between(15, 290) * SECOND,
-        backAfterMs: random.between(5, 30) * SECOND,
-        shownLost: false,
-      };
-      this.#nodes.set(instanceId, node);
-    }
+    const { lostAfterMs, backAfterMs } = pingLag(instanceId);
     const silentMs = now - lastPingAt;
-    const lost = silentMs > node.lostAfterMs || (node.shownLost && silentMs < node.backAfterMs);
-    node.shownLost = lost;
+    const lost = silentMs > lostAfterMs || (this.#shownLost.has(instanceId) && silentMs < backAfterMs);
+    if (lost) this.#shownLost.add(instanceId);
+    else this.#shownLost.delete(instanceId);
     return lost ? 'ConnectionLost' : 'Online';
   }
 }

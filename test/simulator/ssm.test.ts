@@ -6,6 +6,7 @@ import {
   CreateDocumentCommand,
   DescribeDocumentCommand,
   DescribeInstanceInformationCommand,
+  type DescribeInstanceInformationCommandInput,
   GetCalendarStateCommand,
   GetCommandInvocationCommand,
   GetDocumentCommand,
@@ -193,7 +194,7 @@ describe('DescribeInstanceInformation', () => {
       }),
     });
     world.instances.get(id(3))?.machine.powerOn(START - 60 * MINUTE);
-    const named = async (input: ConstructorParameters<typeof DescribeInstanceInformationCommand>[0]) =>
+    const named = async (input: DescribeInstanceInformationCommandInput) =>
       (await world.client.send(new DescribeInstanceInformationCommand(input))).InstanceInformationList?.map(
         (node) => node.InstanceId,
       );
