@@ -50,6 +50,9 @@ export interface PlannedInstance {
 /** Sweeps must have run so many hours before the main sweep, oldest first: they make the history of some kinds. */
 export const EARLIER_SWEEP_HOURS: readonly number[] = [46, 22, 10];
 
+/** A world with this fleet begins so many hours before the main sweep: before anything happens that matters. */
+export const FLEET_BEGINS_HOURS = 48;
+
 /** From so many instances on, a fleet has every kind. */
 export const FULL_FLEET = 80;
 
@@ -146,7 +149,7 @@ export function plannedFleet(options: FleetOptions): readonly PlannedInstance[] 
   const inHome = planned.filter((each) => each.cell === home).length;
   const wantedHome = Math.max(inHome, home === away ? instances : Math.ceil(instances * 0.6));
   for (let i = planned.length, homes = inHome; i < instances; i++) {
-    const cell = homes < wantedHome ? home : away;
+    const cell: FleetCell = homes < wantedHome ? home : away;
     if (cell === home) homes++;
     planned.push(ofHealthy(cell, mainSweepAt, random));
   }
