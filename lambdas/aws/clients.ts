@@ -27,7 +27,7 @@ export interface Wire {
   readonly random?: () => number;
   /** Longest wait for one answer. Unit: milliseconds; default 15,000. */
   readonly timeoutMilliseconds?: number;
-  /** Wait before looking whether a request whose answer was lost took effect. Unit: milliseconds; default 3,000. */
+  /** Wait before looking whether a request whose answer was lost took effect. Unit: milliseconds; default 5,000. */
   readonly settleMilliseconds?: number;
 }
 
@@ -57,7 +57,7 @@ export interface HomeClients {
 }
 
 /** The deployment as far as it decides by what right a cell is entered. */
-export type Entrance = Pick<Deployment, 'home' | 'memberRoleName' | 'externalId' | 'sweepFunctionArn'>;
+export type Entrance = Pick<Deployment, 'home' | 'memberRoleName' | 'externalId' | 'partition'>;
 
 /** @param entrance - null: every cell is entered with the wire's own credentials (the CLI). */
 export function createCellClients(cell: Cell, entrance: Entrance | null, wire: Wire): CellClients {
@@ -97,7 +97,7 @@ function credentialsFor(cell: Cell, entrance: Entrance, wire: Wire): CommonConfi
       throw new NoMemberRoleError(`no role is configured for account ${cell.accountId}`);
     };
   }
-  const partition = entrance.sweepFunctionArn.split(':')[1] ?? 'aws';
+  const { partition } = entrance;
   const { credentials: master, ...clientConfig } = commonConfig(cell.region, wire);
   return fromTemporaryCredentials({
     params: {

@@ -1,5 +1,5 @@
 /** What the stack tells its functions, from their environment. Nothing is read at import time and nothing is logged. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Cell } from '../../domain/finding.ts';
 import { accountIdSchema, type Policy, policySchema, regionSchema } from '../../domain/policy.ts';
 import { InvalidInputError, parseInput } from '../../domain/validation.ts';
@@ -15,13 +15,16 @@ export interface Deployment {
   readonly eventBusName: string;
   /** Name of the SSM document; every cell has its own of the same name. */
   readonly documentName: string;
-  /** SHA-256 of the document's content as text, 64 hexadecimal digits. */
+  /** Canonical hash of the document (`canonicalDocumentHash`), 64 hexadecimal digits. */
   readonly documentHash: string;
   readonly policy: Policy;
-  /** Qualified ARNs (alias or version): an unqualified durable function cannot be invoked. */
-  readonly sweepFunctionArn: string;
-  readonly cellFunctionArn: string;
-  readonly restartFunctionArn: string;
+  /** `aws`, `aws-cn`, `aws-us-gov`: the first part of every ARN. */
+  readonly partition: string;
+  /** Qualified ARNs (alias or version): an unqualified durable function cannot be invoked. Each function is told only of
+   * the next one in the chain (`run` of sweep, `sweep` of cell, `cell` of restart); see {@link nextFunction}. */
+  readonly sweepFunctionArn: string | null;
+  readonly cellFunctionArn: string | null;
+  readonly restartFunctionArn: string | null;
   /** Name of the role assumed in other accounts; null: only the home account can be worked on. */
   readonly memberRoleName: string | null;
   readonly externalId: string | null;
@@ -47,9 +50,9 @@ const environmentSchema = z.object({
   DOCUMENT_NAME: name,
   DOCUMENT_HASH: z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 of 64 hexadecimal digits'),
   POLICY: z.string().min(1, 'it is empty'),
-  SWEEP_FUNCTION_ARN: functionArn,
-  CELL_FUNCTION_ARN: functionArn,
-  RESTART_FUNCTION_ARN: functionArn,
+  SWEEP_FUNCTION_ARN: optional(functionArn),
+  CELL_FUNCTION_ARN: optional(functionArn),
+  RESTART_FUNCTION_ARN: optional(functionArn),
   MEMBER_ROLE_NAME: optional(z.string().regex(/^[\w+=,.@-]{1,64}$/, 'an IAM role name')),
   EXTERNAL_ID: optional(z.string().regex(/^[\w+=,.@:/-]{2,1224}$/, 'an external id as STS accepts it')),
 });
@@ -70,12 +73,31 @@ export function deploymentFromEnvironment(env: Readonly<Record<string, string | 
     documentName: values.DOCUMENT_NAME,
     documentHash: values.DOCUMENT_HASH,
     policy: parsePolicy(values.POLICY),
-    sweepFunctionArn: values.SWEEP_FUNCTION_ARN,
-    cellFunctionArn: values.CELL_FUNCTION_ARN,
-    restartFunctionArn: values.RESTART_FUNCTION_ARN,
+    partition: partitionOf(
+      values.TOPIC_ARN ?? values.SWEEP_FUNCTION_ARN ?? values.CELL_FUNCTION_ARN ?? values.RESTART_FUNCTION_ARN,
+    ),
+    sweepFunctionArn: values.SWEEP_FUNCTION_ARN ?? null,
+    cellFunctionArn: values.CELL_FUNCTION_ARN ?? null,
+    restartFunctionArn: values.RESTART_FUNCTION_ARN ?? null,
     memberRoleName: values.MEMBER_ROLE_NAME ?? null,
     externalId: values.EXTERNAL_ID ?? null,
   };
+}
+
+function partitionOf(arn: string | undefined): string {
+  return arn?.split(':')[1] ?? 'aws';
+}
+
+/**
+ * The function that comes next in the chain.
+ *
+ * @throws InvalidInputError where the stack did not name it.
+ */
+export function nextFunction(deployment: Deployment, name: 'sweep' | 'cell' | 'restart'): string {
+  const arn = deployment[`${name}FunctionArn`];
+  if (arn) return arn;
+  const variable = `${name.toUpperCase()}_FUNCTION_ARN`;
+  throw new InvalidInputError(`The function environment: ${variable} is not set; deploy the stack again`);
 }
 
 function parsePolicy(text: string): Policy {

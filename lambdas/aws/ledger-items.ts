@@ -3,7 +3,7 @@
  * it is read. `expiresAt` (epoch seconds) is the table's TTL attribute and only tidies up: whether a lease has run out
  * is decided by `heldUntil`, for DynamoDB may delete days late.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   actionEntrySchema,
   cellReportSchema,

@@ -8,7 +8,7 @@ import {
   PutCommand,
   QueryCommand,
 } from '@aws-sdk/lib-dynamodb';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { CallError, InstanceHistory } from '../../domain/finding.ts';
 import type { Answer, LedgerPort } from '../../domain/ports.ts';
 import { answered, type Called, type Caller, mapAnswer, refused, sleep } from './call.ts';

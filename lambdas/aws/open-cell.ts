@@ -6,7 +6,7 @@ import type { Answer, CellPorts, Clock, HubPorts, OpenCell } from '../../domain/
 import { answered, type Called, type Caller, createCaller, refused } from './call.ts';
 import { type CellClients, createCellClients, createHomeClients, createStsClient, type Wire } from './clients.ts';
 import { createConsole } from './console.ts';
-import type { Deployment } from './deployment.ts';
+import { type Deployment, nextFunction } from './deployment.ts';
 import { callError } from './errors.ts';
 import { type CellKnowledge, createCellKnowledge, createFleet } from './fleet.ts';
 import { createGate } from './gate.ts';
@@ -110,7 +110,8 @@ export function createHubPorts(deployment: Deployment, wire: Wire = {}): HubPort
     gate: createGate(clients, caller, ledger, deployment.policy),
     home: deployment.home,
     policy: deployment.policy,
-    startSweep: (name, payload) => startDurable(clients.lambda, caller, deployment.sweepFunctionArn, name, payload),
+    startSweep: (name, payload) =>
+      startDurable(clients.lambda, caller, nextFunction(deployment, 'sweep'), name, payload),
   };
 }
 

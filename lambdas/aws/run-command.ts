@@ -24,7 +24,7 @@ const INVOCATION_WAITS = [1000, 2000, 4000] as const;
 const LOOKS = 2;
 /** Our clock may run ahead of AWS's. Unit: milliseconds. */
 const CLOCK_SKEW = 60_000;
-const SETTLE_MILLISECONDS = 3000;
+const SETTLE_MILLISECONDS = 5000;
 const DEPLOY = 'deploy the cell stack in this account and region';
 
 export function createRunCommand(
