@@ -75,6 +75,7 @@ export function deploymentFromEnvironment(env: Readonly<Record<string, string | 
     policy: parsePolicy(values.POLICY),
     partition: partitionOf(
       values.TOPIC_ARN ?? values.SWEEP_FUNCTION_ARN ?? values.CELL_FUNCTION_ARN ?? values.RESTART_FUNCTION_ARN,
+      values.AWS_REGION,
     ),
     sweepFunctionArn: values.SWEEP_FUNCTION_ARN ?? null,
     cellFunctionArn: values.CELL_FUNCTION_ARN ?? null,
@@ -84,8 +85,12 @@ export function deploymentFromEnvironment(env: Readonly<Record<string, string | 
   };
 }
 
-function partitionOf(arn: string | undefined): string {
-  return arn?.split(':')[1] ?? 'aws';
+/** As an ARN says it; where the stack gave none, as the region's name does. */
+function partitionOf(arn: string | undefined, region: string): string {
+  const named = arn?.split(':')[1];
+  if (named) return named;
+  if (region.startsWith('cn-')) return 'aws-cn';
+  return region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws';
 }
 
 /**

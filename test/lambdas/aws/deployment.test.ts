@@ -1,4 +1,4 @@
-import { deploymentFromEnvironment } from '../../../lambdas/aws/deployment.ts';
+import { deploymentFromEnvironment, nextFunction } from '../../../lambdas/aws/deployment.ts';
 
 const arn = (name: string) => `arn:aws-us-gov:lambda:us-gov-west-1:111122223333:function:${name}:live`;
 const ENVIRONMENT = {
@@ -36,6 +36,22 @@ test('reads what is optional', () => {
   });
   expect(deployment).toMatchObject({ memberRoleName: 'audit-backlog-member', externalId: 'fleet-1' });
   expect(deployment.topicArn).toContain(':news');
+});
+
+test.each([
+  ['us-gov-west-1', {}, 'aws-us-gov'],
+  ['cn-north-1', {}, 'aws-cn'],
+  ['eu-west-1', {}, 'aws'],
+  ['eu-west-1', { CELL_FUNCTION_ARN: arn('cell') }, 'aws-us-gov'],
+])('the partition of %s with %j is %s', (region, arns, expected) => {
+  const { SWEEP_FUNCTION_ARN: _s, CELL_FUNCTION_ARN: _c, RESTART_FUNCTION_ARN: _r, ...rest } = ENVIRONMENT;
+  expect(deploymentFromEnvironment({ ...rest, ...arns, AWS_REGION: region }).partition).toBe(expected);
+});
+
+test('a function that was not told of the next one says which variable is missing', () => {
+  const deployment = deploymentFromEnvironment({ ...ENVIRONMENT, RESTART_FUNCTION_ARN: undefined });
+  expect(nextFunction(deployment, 'cell')).toBe(arn('cell'));
+  expect(() => nextFunction(deployment, 'restart')).toThrow(/RESTART_FUNCTION_ARN is not set/);
 });
 
 test.each([

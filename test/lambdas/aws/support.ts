@@ -19,6 +19,7 @@ export function deployment(changes: Partial<Deployment> = {}, policy: Partial<Po
     documentName: 'ResizeAuditBacklog',
     documentHash: 'f'.repeat(64),
     policy: { ...policySchema.parse({}), quotaShare: 1, ...policy },
+    partition: 'aws',
     sweepFunctionArn: arn('sweep'),
     cellFunctionArn: arn('cell'),
     restartFunctionArn: arn('restart'),
