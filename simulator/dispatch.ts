@@ -146,7 +146,17 @@ export class Dispatcher {
     this.#calls[name] = (this.#calls[name] ?? 0) + 1;
     if (changesFleet(call, service)) this.#mutatingCalls++;
     const strike = this.#options.faults?.strike(call) ?? null;
-    if (strike !== null) this.#strikes[strike.name] = (this.#strikes[strike.name] ?? 0) + 1;
+    if (strike !== null) {
+      this.#strikes[strike.name] = (this.#strikes[strike.name] ?? 0) + 1;
+      const { accountId, region } = call;
+      this.#options.log.record({
+        kind: 'fault',
+        what: strike.name,
+        accountId,
+        region,
+        detail: { kind: strike.kind, call: name },
+      });
+    }
     const lost = strike?.kind === 'lost-before' || strike?.kind === 'lost-after';
     const milliseconds = strike?.kind === 'slow' ? (strike.milliseconds ?? 5000) : 0;
     const failed = (error: unknown): WireAnswer => {

@@ -202,6 +202,9 @@ describe('faults', () => {
     expect([error.name, error.$metadata?.httpStatusCode]).toEqual([name, status]);
     expect(instance.state).toBe(state);
     expect(cloud.strikes).toEqual({ [`planned ${kind}`]: 1 });
+    expect(cloud.log.events.filter((event) => event.kind === 'fault')).toMatchObject([
+      { what: `planned ${kind}`, detail: { kind, call: 'ec2:StopInstances' } },
+    ]);
     if (status === undefined) expect(error).toMatchObject({ code: 'ECONNRESET' });
   });
 
