@@ -7,7 +7,6 @@ import { type ApiCall, Random } from './core.ts';
  * `denied`: the caller lacks the permission. `slow`: the answer takes `milliseconds` longer.
  */
 export type StrikeKind = 'throttle' | 'error-500' | 'lost-before' | 'lost-after' | 'denied' | 'slow';
-export const STRIKE_KINDS = ['throttle', 'error-500', 'lost-before', 'lost-after', 'denied', 'slow'] as const;
 
 /** One fault that hits one call. */
 export interface Strike {

@@ -2,7 +2,7 @@
 import type { Machine, Random } from '../core.ts';
 
 /** EC2 keeps the most recent 64 KB (documented in older copies of the API reference). */
-export const CONSOLE_BYTES = 65_536;
+const CONSOLE_BYTES = 65_536;
 
 /** One reading; `bytes` null where nothing was ever written or posted. `updatedAt` in epoch milliseconds. */
 export interface ConsoleText {
