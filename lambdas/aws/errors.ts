@@ -42,9 +42,13 @@ const DENIED = new Set([
   'KMSAccessDeniedException',
 ]);
 
+/** Failures of our own side: no request was made. */
+const NOT_ASKED = new Set(['ERR_INVALID_URL', 'NoMemberRole']);
+
 const CREDENTIALS = new Set([
   'AuthFailure',
   'CredentialsProviderError',
+  'TokenProviderError',
   'ExpiredToken',
   'ExpiredTokenException',
   'IncompleteSignature',
@@ -121,10 +125,10 @@ export function readFailure(thrown: unknown): Failure {
   const status = error.$metadata?.httpStatusCode ?? error.$response?.statusCode;
   const code = codeOf(error, status);
   const throttle = THROTTLES.has(code) || status === 429;
-  const refusedByClient = status === undefined && (CREDENTIALS.has(code) || code === 'NoMemberRole');
+  const notAsked = status === undefined && (CREDENTIALS.has(code) || NOT_ASKED.has(code));
   // A 2xx that the SDK could not read may have done its work; a 4xx surely has not.
   const uncertain = status === undefined || status < 300 || status >= 500;
-  const lost = !throttle && !isCapacityError(code) && !refusedByClient && (NO_ANSWER.has(code) || uncertain);
+  const lost = !throttle && !isCapacityError(code) && !notAsked && (NO_ANSWER.has(code) || uncertain);
   const text = typeof error.message === 'string' && error.message !== '' ? error.message : String(thrown);
   const message =
     code === UNREADABLE || code === `HTTP ${status}`
@@ -137,8 +141,7 @@ function codeOf(
   error: { name?: unknown; code?: unknown; Code?: unknown; errors?: readonly unknown[] },
   status?: number,
 ) {
-  const network = typeof error.code === 'string' && NO_ANSWER.has(error.code) ? error.code : null;
-  if (network) return network;
+  if (typeof error.code === 'string' && (NO_ANSWER.has(error.code) || NOT_ASKED.has(error.code))) return error.code;
   // Node answers a refused localhost with an AggregateError of one refusal for each address family.
   for (const inner of error.errors ?? []) {
     const code = (inner as { code?: unknown } | null)?.code;
@@ -199,6 +202,7 @@ const KNOWN: Readonly<Record<string, string>> = {
   OperationNotPermitted: 'remove the stop protection if the instance may be stopped',
   IncorrectInstanceState: 'look at the state of the instance; it changed meanwhile',
   IncorrectState: 'look at the state of the instance; it changed meanwhile',
+  ERR_INVALID_URL: 'correct the endpoint: it is not a URL like http://127.0.0.1:4599',
   InvalidDocument: 'deploy the cell stack in this account and region',
   InvalidDocumentVersion: 'deploy the cell stack in this account and region',
   InvalidDocumentContent: 'deploy the cell stack in this account and region',

@@ -4,13 +4,7 @@
  * is decided by `heldUntil`, for DynamoDB may delete days late.
  */
 import * as z from 'zod';
-import {
-  actionEntrySchema,
-  cellReportSchema,
-  gateSchema,
-  runReportSchema,
-  runRequestSchema,
-} from '../../domain/contracts.ts';
+import { actionEntrySchema, gateSchema, runReportSchema, runRequestSchema } from '../../domain/contracts.ts';
 import type { Cell } from '../../domain/finding.ts';
 
 /** Primary key of an item. */
@@ -87,5 +81,3 @@ export const pauseSchema = z.object({
   reason: text.min(1).max(500),
   until: z.iso.datetime({ offset: true }).nullish(),
 });
-
-export { cellReportSchema };

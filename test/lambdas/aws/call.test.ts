@@ -211,6 +211,15 @@ describe('what a person does next', () => {
     expect(message).toHaveLength(400);
   });
 
+  test('an endpoint that is no URL is named as such, at once', async () => {
+    const { ports, aws } = openCell({}, { wire: { endpoint: 'not a url' } });
+    expect(errorOf(await ports.fleet.agents([A]))).toMatchObject({
+      code: 'ERR_INVALID_URL',
+      next: expect.stringContaining('correct the endpoint'),
+    });
+    expect(aws.requests).toHaveLength(0);
+  });
+
   test('without credentials it says so', async () => {
     const credentials = async () => {
       throw Object.assign(new Error('Could not load credentials from any providers'), {
