@@ -23,7 +23,7 @@ interface EntryError {
 }
 
 /** EventBridge as a service of the cloud. */
-export class EventsService implements Service {
+export class EventBridgeService implements Service {
   readonly name = 'events';
   readonly protocol = 'json-1.1';
   readonly events: BusEvent[] = [];

@@ -53,11 +53,11 @@ export function lambdaRoute(request: RestRequest): { readonly action: string; re
 export class LambdaService implements RestService {
   readonly name = 'lambda';
   readonly protocol = 'rest-json';
-  readonly #engineOf: (accountId: string, region: string) => DurableEngine | null;
+  readonly #engine: DurableEngine;
 
-  /** @param engineOf The functions of an account and region; null where there are none. */
-  constructor(engineOf: (accountId: string, region: string) => DurableEngine | null) {
-    this.#engineOf = engineOf;
+  /** @param engine The functions of its account and region; there are none elsewhere. */
+  constructor(engine: DurableEngine) {
+    this.#engine = engine;
   }
 
   isMutating(action: string): boolean {
@@ -75,8 +75,10 @@ export class LambdaService implements RestService {
   }
 
   #answer(call: ApiCall): JsonObject | Promise<JsonObject> {
-    const engine = this.#engineOf(call.accountId, call.region);
-    if (!engine) throw new ApiError('ResourceNotFoundException', `no function exists in ${call.region}`, 404);
+    const engine = this.#engine;
+    if (call.accountId !== engine.accountId || call.region !== engine.region) {
+      throw new ApiError('ResourceNotFoundException', `${call.accountId} has no function in ${call.region}`, 404);
+    }
     switch (call.action) {
       case 'Invoke':
         return invoke(engine, call);

@@ -12,7 +12,7 @@ export interface EmbeddedAlarm {
 const pageOfAlarms = 50;
 
 /** CloudWatch as a service of the cloud. */
-export class MonitoringService implements Service {
+export class CloudWatchService implements Service {
   readonly name = 'monitoring';
   /** What the SDK for JavaScript speaks to it; Query is understood as well. */
   readonly protocol = 'json-1.0';
