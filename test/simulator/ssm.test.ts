@@ -76,7 +76,7 @@ class World {
 
   #answer(request: SentRequest) {
     const action = request.headers['x-amz-target']?.split('.')[1] ?? '';
-    const params = JSON.parse(Buffer.from(request.body as Uint8Array).toString()) as JsonObject;
+    const params = JSON.parse(new TextDecoder().decode(request.body as Uint8Array)) as JsonObject;
     const respond = (statusCode: number, body: object) => ({
       statusCode,
       headers: { 'content-type': 'application/x-amz-json-1.1' },
