@@ -28,7 +28,8 @@ export const RUNBOOK_PARAMETERS = [
     name: 'OverflowedAt',
     pattern: COUNT,
     default: '0',
-    meaning: 'The limit that overflowed, as the evidence names it. Unit: buffers. 0: unknown, the limit in force counts.',
+    meaning:
+      'The limit that overflowed, as the evidence names it. Unit: buffers. 0: unknown, the limit in force counts.',
   },
   {
     name: 'Factor',
@@ -114,7 +115,8 @@ export function runbookDocument(script: string): SsmDocument {
   const shebang = lines[0]?.startsWith('#!') ? [lines[0]] : [];
   return {
     schemaVersion: '2.2',
-    description: "Raises the Linux kernel's audit backlog limit, proves it by reading back, and prints one line of JSON.",
+    description:
+      "Raises the Linux kernel's audit backlog limit, proves it by reading back, and prints one line of JSON.",
     parameters: Object.fromEntries(
       RUNBOOK_PARAMETERS.map((p) => [
         p.name,

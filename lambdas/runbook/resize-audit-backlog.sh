@@ -1,9 +1,8 @@
 #!/bin/sh
 # shellcheck disable=SC2016,SC2086
-# Raises the kernel's audit backlog limit, first in the running kernel, then in the rules file; proves both by reading back
-# and takes all back where a proof fails. Parameters: SSM_* in the environment. Answer: one line of JSON on stdout.
-# For tests and simulated machines, never set by the document: AUDIT_BACKLOG_ROOT (all paths stand under it) and
-# AUDIT_BACKLOG_PATIENCE (seconds that one external call may take).
+# Raises the audit backlog limit, first in the running kernel, then in the rules file; proves both by reading back and
+# takes all back where a proof fails. Parameters: SSM_* in the environment. Answer: one line of JSON on stdout.
+# Only for tests and simulated machines: AUDIT_BACKLOG_ROOT (all paths stand under it), AUDIT_BACKLOG_PATIENCE (seconds).
 set -u
 LC_ALL=C
 PATH="${PATH:+$PATH:}/sbin:/usr/sbin:/usr/local/sbin:/bin:/usr/bin"
@@ -11,15 +10,15 @@ export LC_ALL PATH
 umask 077
 exec 3>&1 >/dev/null 2>&1
 
-# Kernels that lock up on a reload or with auditd; the list with its sources is domain/unsafe-kernels.ts.
+# Kernels that lock up with auditd; the list with its sources is domain/unsafe-kernels.ts.
 UNSAFE_KERNELS='5.4.296-217.423.amzn2 5.10.240-238.955.amzn2 5.15.189-131.202.amzn2 6.1.147-172.259.amzn2023'
 BUFFER_BYTES=8970
-# A full queue lets each audited process sleep up to 60 s (backlog_wait_time), auditctl too.
+# Seconds for one call: a full queue lets even auditctl sleep up to 60 s (backlog_wait_time).
 PATIENCE=${AUDIT_BACKLOG_PATIENCE:-75}
 
 target=null total=null avail=null cost=null shown='' manager='' os_id='' os_version='' kernel='' init=''
 auditd='' free_pc=null suspended=null log_low=unknown layout='' loader='' lock='' tmp='' backup=''
-restarted=no raised=no written=no made=no has_timeout=no cmdline='' tail='' prefix='' unit='' from_limit=''
+restarted=no raised=no written=no made=no has_timeout=no cmdline='' tail='' prefix='' unit='' base=''
 c_value=null
 
 ## The answer
@@ -70,7 +69,7 @@ finish() { # OUTCOME MESSAGE
 }
 refuse() { finish failed "$1 Nothing was changed."; }
 add() { message="$message $1"; }
-conclude() { # OUTCOME MESSAGE: adds what a person should know beside the numbers, and ends
+conclude() { # OUTCOME MESSAGE: adds what a person should know
 	message=$2
 	case $auditd in
 		frozen) add "auditd is stopped by a signal and reads nothing: kill -CONT $s_pid." ;;
@@ -93,7 +92,7 @@ conclude() { # OUTCOME MESSAGE: adds what a person should know beside the number
 
 ## External calls
 
-# Runs a command for at most PATIENCE seconds. A daemon that it starts must not inherit our stdout.
+# A daemon that a command starts must not inherit our stdout.
 run() {
 	if [ "$has_timeout" = yes ]; then
 		timeout -s KILL "$PATIENCE" "$@" </dev/null 3>&-
@@ -107,7 +106,6 @@ run() {
 	kill $!
 	return "$status"
 }
-have() { command -v "$1"; }
 number() { # VARIABLE VALUE: a number that JSON and the shell can hold, else null
 	case $2 in '' | *[!0-9]* | 0?* | ????????????????*) eval "$1=null" ;; *) eval "$1=$2" ;; esac
 }
@@ -115,7 +113,7 @@ words() { # sets w1, w2, ...
 	set -f
 	set -- $1
 	set +f
-	w1=${1-} w2=${2-} w3=${3-} w4=${4-} w20=${20-}
+	w1=${1-} w2=${2-} w4=${4-} w20=${20-}
 }
 
 # auditctl's exit code proves nothing, only a backlog_limit in its answer: "backlog_limit 320" on a line of its own, or
@@ -142,11 +140,11 @@ read_state() {
 
 ## Which -b is configured
 
-# Reads as augenrules does (ls -1v order; files run together without a final newline; the last -b line is loaded first, then
-# -f, the rest, -e) or as auditctl -R does. The patterns with \\s are augenrules': the host's awk decides there too.
+# Reads as augenrules does (ls -1v order, files run together; loads the last -b line, the last -f line, the rest, -e) or as
+# auditctl -R does. The patterns with \\s are augenrules': the host's awk decides there too.
 READER='
 function bad(why) { print "bad " why; exit }
-function base(p) { sub(/.*\//, "", p); return p }
+function name(p) { sub(/.*\//, "", p); return p }
 function weigh(t,  c, o) { # numbers by value, then letters, then all else; a last 0 weighs nothing
 	while (t != "") {
 		c = substr(t, 1, 1)
@@ -167,12 +165,12 @@ function scan(t,  s, off) { # the last -b of a control line; hit: 1 good, -1 bad
 		value = substr(s, RSTART, RLENGTH); sub(/.*[^0-9]/, "", value)
 		at = off - length(value)
 		size = length(value)
-		# 0x2000, 020 and what wraps at 32 bits are numbers to auditctl too.
+		# Numbers to auditctl too (hexadecimal, octal, over 32 bits): outdone by a line of ours.
 		odd = substr(t, at) ~ /^0[0-9xX]/ || value + 0 > 4294967295 || off - 1 > flen
 		hit = 1
 	}
 }
-function keep(k) { H[k] = hit; V[k] = value; F[k] = from; L[k] = fline; C[k] = at; N[k] = size; X[k] = odd }
+function keep(k) { H[k] = hit; V[k] = value; F[k] = from; L[k] = fline; C[k] = at; N[k] = size; X[k] = hit && odd }
 function take(t) {
 	if (t ~ /^[ \t]*#/) {
 		t = tolower(t)
@@ -194,13 +192,13 @@ BEGIN {
 	n = ARGC - 2
 	if (n > 0 && split(ENVIRON["SIZES"], S, "\n") != (n > 1 ? n + 1 : 1)) bad("a rules file cannot be read")
 	for (i = 1; i <= n; i++) {
-		P[i] = ARGV[i + 1]; O[i] = order(base(P[i]))
+		P[i] = ARGV[i + 1]; O[i] = order(name(P[i]))
 		for (j = i; j > 1 && O[i] < O[K[j - 1]]; j--) K[j] = K[j - 1]
 		K[j] = i
 	}
 	for (j = 1; j <= n; j++) {
 		f = K[j]; bytes = fl = got = 0; G[f] = open
-		if (base(P[f]) == "audit.rules") home = f
+		if (name(P[f]) == "audit.rules") home = f
 		if (!home && O[f] < order("audit.rules")) before = f
 		while ((r = (getline s < P[f])) > 0) {
 			fl++; bytes += length(s) + 1
@@ -214,12 +212,14 @@ BEGIN {
 	}
 	if (open) { open = 0; take(text) }
 	w = H["E"] == 1 ? "E" : H["R"] == 1 ? "R" : H["F"] == 1 ? "F" : "B"
-	if (H["B"] == -1) tell(direct ? "before" : "after", F["B"], L["B"], !direct && U[F["B"]] && L["B"] == T[F["B"]], "null")
-	else if (H[w] == 1 && X[w]) bad("its -b is not a plain number on a line of its own: " P[F[w]])
-	else if (H[w] == 1) tell("edit", F[w], L[w], 0, V[w], C[w], N[w])
-	else if (home in D) tell("after", home, D[home], U[home] && D[home] == T[home], "null")
-	else if (home) tell("before", home, 1, G[home], "null")
-	else tell("before", 0, 1, U[before], "null")
+	if (H["B"] == -1) w = "B"
+	f = F[w]; l = L[w]
+	if (H[w] == -1 && direct) tell("before", f, l, 0, "null")
+	else if (H[w] == -1 || X[w]) tell("after", f, l, U[f] && l == T[f], "null")
+	else if (H[w] == 1) tell("edit", f, l, 0, V[w], C[w], N[w])
+	else if (home in D && !(U[home] && D[home] == T[home])) tell("after", home, D[home], 0, "null")
+	else if (home ? G[home] : U[before]) { for (j = n; !T[K[j]]; j--); f = K[j]; tell("after", f, T[f], U[f], "null") }
+	else tell("before", home, 1, 0, "null")
 }'
 
 read_rules() { # sets c_*; fails with REPLY saying why
@@ -248,7 +248,7 @@ EOF
 	shown=/$c_file
 }
 
-# augenrules makes audit.rules from rules.d, unless the unit (or, without systemd, sysconfig) loads audit.rules itself.
+# augenrules makes audit.rules from rules.d, unless the unit (without systemd: sysconfig) loads it itself.
 find_layout() {
 	set -- etc/sysconfig/auditd etc/default/auditd
 	[ "$init" != systemd ] || set -- lib/systemd/system/audit*.service usr/lib/systemd/system/audit*.service \
@@ -261,7 +261,7 @@ find_layout() {
 			esac
 		done <"$each"
 	done
-	if [ "$loader" = auditctl ] || [ ! -d etc/audit/rules.d ] || ! have augenrules; then return; fi
+	if [ "$loader" = auditctl ] || [ ! -d etc/audit/rules.d ] || ! command -v augenrules; then return; fi
 	for each in etc/audit/rules.d/*.rules; do
 		[ ! -f "$each" ] || loader=augenrules
 	done
@@ -275,9 +275,9 @@ EDITOR='BEGIN {
 	while ((getline s < ARGV[1]) > 0) a[++n] = s
 	if (how == "edit") a[at] = substr(a[at], 1, ARGV[4] - 1) ARGV[7] substr(a[at], ARGV[4] + ARGV[5])
 	else if (how == "after") { a[at] = a[at] "\n" new; if (at == n) open = 0 }
-	else a[at] = (ARGV[8] == 1 ? "\n" : "") new (n ? "\n" a[at] : "")
+	else a[at] = new (n ? "\n" a[at] : "")
 	if (!n) { n = 1; open = 0 }
-	for (i = 1; i <= n; i++) printf "%s%s", a[i], i < n || !open ? "\n" : ""
+	for (i = 1; i <= n; i++) printf "%s%s", a[i], (i < n || !open ? "\n" : "")
 }'
 
 # A kill leaves the old file or, from the rename on, the new one.
@@ -302,15 +302,16 @@ write_rules() { # fails with REPLY saying why
 	else
 		source=/dev/null made=yes
 	fi
-	run awk "$EDITOR" "$source" "$c_how" "$c_line" "$c_col" "$c_len" "$c_open" "$target" "$c_extra" >"$tmp" ||
-		return 1
+	run awk "$EDITOR" "$source" "$c_how" "$c_line" "$c_col" "$c_len" "$c_open" "$target" >"$tmp" || return 1
 	# A full disk may cut a file in silence: the sizes decide.
-	words "$(run wc -c "$source" "$tmp")"
-	[ "$w3" = $((w1 + delta)) ] || return 1
+	words "$(run wc -c "$source")"
+	delta=$((w1 + delta))
+	words "$(run wc -c "$tmp")"
+	[ "$w1" = "$delta" ] || return 1
 	run sync "$tmp"
 	written=yes
 	run mv -f "$tmp" "$real" || {
-		written=no REPLY="cannot replace $shown (chattr +i, or a read-only file system?)"
+		written=no REPLY="cannot replace $shown (chattr +i?)"
 		return 1
 	}
 	tmp=''
@@ -323,13 +324,9 @@ write_rules() { # fails with REPLY saying why
 ## Restarting auditd
 
 ask_auditd() { # ACTION
-	if [ "$init" = systemd ]; then
-		run systemctl "$1" auditd
-	else
-		run service auditd "$1"
-	fi
+	if [ "$init" = systemd ]; then run systemctl "$1" auditd; else run service auditd "$1"; fi
 }
-# Service managers answer 0 also when auditd did not come up: the kernel's word counts.
+# Service managers answer 0 also where auditd did not start: the kernel's word counts.
 await_auditd() {
 	for tries in 1 2 3 4 5 6; do
 		read_state && [ "$s_pid" != 0 ] && return
@@ -341,7 +338,7 @@ restart_auditd() {
 	restarted=yes
 	case $unit in
 		*Stop=yes*)
-			# Red Hat's way. Elsewhere it is refused too: then by signal.
+			# Red Hat's way; where it is refused too, by signal.
 			run service auditd restart
 			read_state
 			[ "$s_pid" != "$was_pid" ] || run auditctl --signal stop
@@ -363,7 +360,7 @@ forbidden() {
 	case $s_failure,$log_low in
 		2,* | null,*) REPLY="the failure mode is $s_failure" ;;
 		*,yes) REPLY='its log disk is at or below space_left' ;;
-		*,unknown) REPLY='the free space of its log disk is not known' ;;
+		*,unknown) REPLY='the space on its log disk is not known' ;;
 		*) return 1 ;;
 	esac
 }
@@ -382,24 +379,21 @@ take_back() { # WHY: restores what was changed, proves it, and ends
 	read_state
 	if [ "$restarted" = yes ] && [ "$was_pid" != 0 ] && [ "$s_pid" = 0 ]; then
 		ask_auditd start
-		await_auditd || trouble=' auditd ran before and does not start: look at its log and at auditd.conf.'
+		await_auditd || trouble=' auditd does not start: look at its log and at auditd.conf.'
 	fi
-	[ "$s_limit" = "$was_limit" ] || trouble="$trouble The running limit is $s_limit instead of $was_limit."
-	read_rules && [ "$c_value" = "$was_value" ] || trouble="$trouble The configured limit is $c_value instead of $was_value."
+	read_rules
+	[ "$s_limit,$c_value" = "$was_limit,$was_value" ] ||
+		trouble="$trouble The limit is $s_limit, in the file $c_value, instead of $was_limit and $was_value."
 	reading
 	[ -z "$trouble" ] || finish failed "$1 Taking it back did not succeed:$trouble"
-	finish rolled-back "$1 Everything was put back: limit $was_limit, file as it was."
+	finish rolled-back "$1 All was put back."
 }
 
 ## Parameters
 
 check() { # VARIABLE NAME DEFAULT LEAST MOST
-	eval "value=\${SSM_$2-$3}"
-	number REPLY "$value"
-	[ "$REPLY" = null ] || [ "${#value}" -gt 7 ] || [ "$value" -lt "$4" ] || [ "$value" -gt "$5" ] || {
-		eval "$1=$value"
-		return
-	}
+	eval "number value \"\${SSM_$2-$3}\"; $1=\$value"
+	case $value in null) ;; *) [ "$value" -lt "$4" ] || [ "$value" -gt "$5" ] || return 0 ;; esac
 	refuse "Parameter $2 is not a whole number from $4 to $5."
 }
 was_limit=null was_pid=0 was_value=null was_lost=null factor='' minimum='' maximum='' percent='' expected=''
@@ -408,7 +402,7 @@ trap 'take_back "Interrupted by a signal."' HUP INT TERM
 cd -P "${AUDIT_BACKLOG_ROOT:-}/" || refuse 'AUDIT_BACKLOG_ROOT is no folder.'
 mode=${SSM_Mode-plan} restart=${SSM_RestartAuditd-needed}
 case $mode in plan | apply) ;; *) refuse 'Parameter Mode is not plan or apply.' ;; esac
-case $restart in needed | always | never) ;; *) refuse 'Parameter RestartAuditd is not needed, always or never.' ;; esac
+case $restart in needed | always | never) ;; *) refuse 'Parameter RestartAuditd is not needed, always, never.' ;; esac
 check over OverflowedAt 0 0 9999999
 check factor Factor 2 1 16
 check minimum Minimum 8192 64 1000000
@@ -429,7 +423,7 @@ fi
 key=''
 [ ! -r proc/1/comm ] || read -r key <proc/1/comm
 init=sysvinit
-if [ -d run/systemd/system ] || [ "$key" = systemd ] || { [ -z "$key" ] && have systemctl; }; then init=systemd; fi
+if [ -d run/systemd/system ] || [ "$key" = systemd ] || { [ -z "$key" ] && command -v systemctl; }; then init=systemd; fi
 
 free=0
 while read -r key value _; do
@@ -444,9 +438,9 @@ number total "$total"
 [ "$total$avail" = "${total}null" ] && avail=$free
 number avail "$avail"
 
-## The lock: a link to pid and start time, so that a pid used again holds nothing
+## The lock: a link to pid and start time (a pid may be used again)
 
-identity() { # PID: sets REPLY to pid.start, empty where no such process lives
+identity() { # PID: sets REPLY to pid.start, or to nothing
 	REPLY='' facts=''
 	kill -0 "$1" || return 0
 	[ ! -r "/proc/$1/stat" ] || read -r facts <"/proc/$1/stat"
@@ -454,18 +448,16 @@ identity() { # PID: sets REPLY to pid.start, empty where no such process lives
 	REPLY=$1.$w20
 }
 take_lock() {
-	for folder in run var/run etc/audit; do
-		[ ! -d "$folder" ] || break
-	done
-	path=$folder/audit-backlog-remediation.lock
+	path=run/audit-backlog.lock
+	[ -d run ] || path=var/$path
 	identity $$
 	me=$REPLY
 	run ln -s "$me" "$path" && lock=$path && return
 	holder=$(run readlink "$path")
 	identity "${holder%%.*}"
 	[ -z "$holder" ] || [ "$REPLY" != "$holder" ] || refuse "Another run of this runbook (pid ${holder%%.*}) is at work."
-	# Renamed first: of two that find the same dead holder, one removes its lock.
-	run mv "$path" "$path.$$" && [ "$(run readlink "$path.$$")" = "$holder" ] && run rm -f "$path.$$"
+	# Renamed first: of two that find a dead holder, one removes its lock.
+	run mv "$path" "$path.$$" && [ "$(run readlink "$path.$$")" = "$holder" ] && run rm "$path.$$"
 	run ln -s "$me" "$path" && lock=$path && return
 	refuse "The lock $path cannot be taken."
 }
@@ -473,15 +465,15 @@ take_lock() {
 
 ## What audit is doing
 
-have auditctl || finish no-auditd 'auditctl is not installed.'
+command -v auditctl || finish no-auditd 'auditctl is not installed.'
 [ ! -r proc/cmdline ] || read -r cmdline <proc/cmdline
 if ! read_state; then
 	case " $cmdline $text " in
-		*' audit=0 '* | *' audit=off '* | *'not in kernel'* | *'not supported'*)
-			finish no-auditd 'The kernel does not audit (audit=0?): no queue can overflow.' ;;
+		*' audit=0 '* | *' audit=off '* | *'not in kernel'*)
+			finish no-auditd 'The kernel does not audit (audit=0).' ;;
 	esac
 	case $code in 124 | 137) refuse "auditctl -s did not answer within $PATIENCE seconds." ;; esac
-	refuse 'auditctl -s names no backlog_limit (a container, or no permission?).'
+	refuse 'auditctl -s names no backlog_limit (in a container?).'
 fi
 
 if [ -r etc/audit/auditd.conf ]; then
@@ -498,7 +490,7 @@ if [ -r etc/audit/auditd.conf ]; then
 	words "${facts#*Mounted on}"
 	number size "$w2"
 	number free "$w4"
-	if [ "$size" != null ] && [ "$free" != null ] && [ "$size" -gt 0 ]; then
+	if [ "$size" -gt 0 ] && [ "$free" -ge 0 ]; then
 		free_pc=$((free * 100 / size)) log_low=no suspended=false
 		for each in "space_left $space_left" "admin_space_left $admin_left" 'disk_full 0'; do
 			value=${each#* }
@@ -531,20 +523,20 @@ was_limit=$s_limit was_pid=$s_pid was_value=$c_value was_lost=$s_lost
 [ "$auditd" != absent ] || finish no-auditd 'The kernel audits, but auditd is not installed.'
 [ -z "$why" ] || refuse "The rules: ${why}."
 if [ "$s_limit" = 0 ]; then
-	conclude already-sufficient 'The limit is 0, which is unlimited: nothing to raise.'
+	conclude already-sufficient 'The limit is 0: unlimited.'
 fi
 
 ## Sizing
 
-case $total$avail in *null*) refuse 'The memory cannot be read from /proc/meminfo.' ;; esac
-# Sized from the limit in force, a second run would raise it again: a note keeps, until the next boot, the first one's.
-note=run/audit-backlog-remediation.sized
+case $total$avail in *null*) refuse 'Cannot read /proc/meminfo.' ;; esac
+# Sized from the limit in force, a second run would raise it again: a note keeps the first one's until the next boot.
+note=run/audit-backlog.sized
 if [ "$over" = 0 ]; then
 	over=$s_limit key='' value=''
 	[ ! -r "$note" ] || read -r key value <"$note"
 	number key "$key"
 	[ "$key" = null ] || [ "$value" != "$s_limit" ] || over=$key
-	from_limit=$over
+	base=$over
 fi
 cap=$((total * 1024 * percent / 100 / BUFFER_BYTES)) half=$((avail * 512 / BUFFER_BYTES)) want=$((factor * over))
 [ "$half" -ge "$cap" ] || cap=$half
@@ -562,7 +554,7 @@ if [ "$cap" -lt "$want" ]; then
 fi
 cost=$((target * BUFFER_BYTES)) file_low=no kernel_low=no
 [ "$configured" -ge "$target" ] || file_low=yes
-# Memory that gives no more than what is there is enough where the overflow was at less.
+# Where memory gives no more, what is there will do for an overflow at less.
 if [ "$s_limit" -lt "$want" ] && { [ "$cap" -gt "$s_limit" ] || [ "$over" -ge "$s_limit" ]; }; then kernel_low=yes; fi
 
 if [ "$kernel_low" = yes ] && [ "$cap" -le "$s_limit" ]; then
@@ -589,9 +581,9 @@ if [ "$kernel_low" = yes ] && [ "$s_enabled" != 2 ]; then
 	raised=yes
 	run auditctl -b "$target"
 	if ! read_state || [ "$s_limit" -lt "$target" ]; then in_force=no; fi
-	[ -z "$from_limit" ] || [ "$in_force" = no ] || printf '%s\n' "$from_limit $target" >"$note"
+	[ -z "$base" ] || [ "$in_force" = no ] || printf '%s\n' "$base $target" >"$note"
 fi
-# Where the kernel refuses the limit, only a restart that loads the file can still bring it.
+# Where the kernel refuses, a restart that loads the file may still bring it.
 if [ "$in_force" = no ] && { [ "$restart" = never ] || [ "$unsafe" = yes ] || forbidden; }; then
 	take_back "The kernel did not take the limit of $target (it shows $s_limit)."
 fi
@@ -604,9 +596,13 @@ if [ "$file_low" = yes ]; then
 fi
 
 wanted=no
-[ "$s_pid" != 0 ] || wanted=start
-if [ "$restart" = always ] || [ "$in_force" = no ]; then wanted=restart; fi
-if [ "$restart" = never ] || { [ "$s_enabled" = 2 ] && [ "$wanted" = restart ]; }; then wanted=no; fi
+case $s_pid,$restart,$s_enabled,$in_force in
+	*,never,*) ;;
+	*,no) wanted=restart ;;
+	0,*) wanted=start ;;
+	*,always,2,*) ;;
+	*,always,*) wanted=restart ;;
+esac
 if [ "$wanted" != no ]; then
 	[ "$init" != systemd ] || unit=$(run systemctl show -p RefuseManualStop -p UnitFileState auditd)
 	case $wanted,$unit in

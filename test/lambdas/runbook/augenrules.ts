@@ -54,6 +54,9 @@ function limitOf(line: string): number | null {
 export function effectiveLimit(files: Readonly<Record<string, string>>): number | null {
   const names = naturalOrder(Object.keys(files).filter((name) => /^[^.].*\.rules$/.test(name)));
   const text = names.map((name) => files[name]).join('');
-  const last = text.split('\n').filter((line) => /^ *-b/.test(line)).at(-1);
+  const last = text
+    .split('\n')
+    .filter((line) => /^ *-b/.test(line))
+    .at(-1);
   return last === undefined ? null : limitOf(last);
 }

@@ -16,7 +16,21 @@ const document = runbookDocument(script);
 const lines = document.mainSteps[0].inputs.runCommand;
 
 /** What no parameter may hold; the same values are given to the script itself in refusals.test.ts. */
-const HOSTILE = ['$(reboot)', '`id`', "'", '"', 'plan"; id; "', '320\n', '\n', ' 320', '320 ', '-1', '+1', '1.5', '4294967296'];
+const HOSTILE = [
+  '$(reboot)',
+  '`id`',
+  "'",
+  '"',
+  'plan"; id; "',
+  '320\n',
+  '\n',
+  ' 320',
+  '320 ',
+  '-1',
+  '+1',
+  '1.5',
+  '4294967296',
+];
 
 describe('the SSM document', () => {
   it('is under 64 KB, and its script at most 24,000 characters', () => {

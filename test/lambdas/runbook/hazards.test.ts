@@ -8,32 +8,35 @@ const RULES = 'etc/audit/rules.d/audit.rules';
 const OLD = '-D\n-b 320\n-f 1\n-w /etc/passwd -p wa -k pw\n';
 const NEW = OLD.replace('320', '8192');
 const BASIC: Files = { [RULES]: OLD };
-const LOCK = 'run/audit-backlog-remediation.lock';
+const LOCK = 'run/audit-backlog.lock';
 
 describe('a kill -9', () => {
   const points = (['cp', 'awk-edit', 'sync', 'mv', 'auditctl-b'] as const).flatMap((killAt) =>
     (['before', 'after'] as const).map((killWhen) => [killAt, killWhen] as const),
   );
 
-  it.each(points)('at %s, %s it, leaves the old file or the new one, and the next run ends the work', async (killAt, killWhen) => {
-    const machine = new Machine(BASIC, { killAt, killWhen });
-    try {
-      const { status, stdout } = await machine.start();
-      expect({ status, stdout }).toEqual({ status: null, stdout: '' });
-      expect(machine.get('killAt')).toBe('');
-      const left = machine.read(RULES);
-      expect(left).toBe(killAt === 'mv' && killWhen === 'after' ? NEW : OLD);
-      expect(machine.tree(false)[RULES]).toMatch(/^file 640 /);
-      const next = machine.run();
-      expect(['resized', 'already-sufficient']).toContain(next.answer.outcome);
-      expect(machine.read(RULES)).toBe(NEW);
-      expect(machine.get('limit')).toBe('8192');
-      const others = Object.keys(machine.tree()).filter((path) => /\.tmp|\.lock/.test(path));
-      expect(others).toEqual([]);
-    } finally {
-      machine.dispose();
-    }
-  });
+  it.each(points)(
+    'at %s, %s it, leaves the old file or the new one, and the next run ends the work',
+    async (killAt, killWhen) => {
+      const machine = new Machine(BASIC, { killAt, killWhen });
+      try {
+        const { status, stdout } = await machine.start();
+        expect({ status, stdout }).toEqual({ status: null, stdout: '' });
+        expect(machine.get('killAt')).toBe('');
+        const left = machine.read(RULES);
+        expect(left).toBe(killAt === 'mv' && killWhen === 'after' ? NEW : OLD);
+        expect(machine.tree(false)[RULES]).toMatch(/^file 640 /);
+        const next = machine.run();
+        expect(['resized', 'already-sufficient']).toContain(next.answer.outcome);
+        expect(machine.read(RULES)).toBe(NEW);
+        expect(machine.get('limit')).toBe('8192');
+        const others = Object.keys(machine.tree()).filter((path) => /\.tmp|\.lock/.test(path));
+        expect(others).toEqual([]);
+      } finally {
+        machine.dispose();
+      }
+    },
+  );
 });
 
 describe('the lock', () => {
@@ -41,7 +44,10 @@ describe('the lock', () => {
     const machine = new Machine(BASIC);
     try {
       // Holds the first run inside until the second one has answered.
-      machine.command('auditctl', `#!/bin/sh\nwhile [ ! -e "$FAKE/go" ]; do /bin/sleep 0.02; done\nexec "$FAKE/auditctl" "$@"\n`);
+      machine.command(
+        'auditctl',
+        `#!/bin/sh\nwhile [ ! -e "$FAKE/go" ]; do /bin/sleep 0.02; done\nexec "$FAKE/auditctl" "$@"\n`,
+      );
       const real = new Machine({});
       writeFileSync(join(machine.fake, 'auditctl'), readFileSync(join(real.fake, 'bin/auditctl')), { mode: 0o755 });
       real.dispose();
@@ -62,7 +68,10 @@ describe('the lock', () => {
   });
 
   it.each([
-    ['of a process that is no more', () => `${spawnSync('sh', ['-c', 'echo $$'], { encoding: 'utf8' }).stdout.trim()}.123`],
+    [
+      'of a process that is no more',
+      () => `${spawnSync('sh', ['-c', 'echo $$'], { encoding: 'utf8' }).stdout.trim()}.123`,
+    ],
     ['of a pid that another process has now', () => `${process.pid}.1`],
     ['that holds nonsense', () => 'nonsense'],
   ])('%s is taken over', (_, holder) => {
@@ -75,7 +84,25 @@ describe('the lock', () => {
 });
 
 describe('parameters', () => {
-  const hostile = ['', '$(touch x)', '`id`', "'", '"', '320"; id', '3\n4', '320\n', ' 320', '-1', '+1', '1.5', '0x10', '007', '4294967296', '9'.repeat(40), 'é'];
+  const hostile = [
+    '',
+    '$(touch x)',
+    '`id`',
+    "'",
+    '"',
+    '320"; id',
+    '3\n4',
+    '320\n',
+    ' 320',
+    '-1',
+    '+1',
+    '1.5',
+    '0x10',
+    '007',
+    '4294967296',
+    '9'.repeat(40),
+    'é',
+  ];
 
   it('refuses what its patterns refuse, touches nothing and does not repeat it', () => {
     withMachine(BASIC, {}, (machine) => {
@@ -95,7 +122,9 @@ describe('parameters', () => {
 
   it('that are not set are those of the document, in plan mode', () => {
     withMachine(BASIC, {}, (machine) => {
-      const env = Object.fromEntries(Object.entries(machine.environment({}, {})).filter(([name]) => !name.startsWith('SSM_')));
+      const env = Object.fromEntries(
+        Object.entries(machine.environment({}, {})).filter(([name]) => !name.startsWith('SSM_')),
+      );
       const answer = parse(spawnSync('sh', [SCRIPT], { env, encoding: 'utf8' }).stdout);
       expect(answer).toMatchObject({ outcome: 'planned', target: 8192 });
     });

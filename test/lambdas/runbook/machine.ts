@@ -89,7 +89,7 @@ name=\${0##*/}
 found() { (PATH=\${PATH#"$FAKE/bin:"}; command -v "$name"); }
 real() { exec "$(found)" "$@"; }
 put() { echo "$1=$2" >> "$FAKE/state"; }
-die() { kill -9 "$(readlink "$AUDIT_BACKLOG_ROOT/run/audit-backlog-remediation.lock" | cut -d. -f1)"; }
+die() { kill -9 "$(readlink "$AUDIT_BACKLOG_ROOT/run/audit-backlog.lock" | cut -d. -f1)"; }
 strike() { # NAME ARGS...: kills the runbook around the real command
   case "$killAt,$killWhen" in
     "$1,before") put killAt ''; die; exit 1 ;;
@@ -259,7 +259,10 @@ export class Machine {
   /** Runs without waiting and without asking for an answer, for runs that are killed or meet another one. */
   start(parameters: Record<string, string> = {}): Promise<{ status: number | null; stdout: string }> {
     return new Promise((resolve) => {
-      const child = spawn('sh', [SCRIPT], { env: this.environment(parameters, {}), stdio: ['ignore', 'pipe', 'ignore'] });
+      const child = spawn('sh', [SCRIPT], {
+        env: this.environment(parameters, {}),
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
       let stdout = '';
       child.stdout.on('data', (data: Buffer) => {
         stdout += data.toString();
