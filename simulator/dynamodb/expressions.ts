@@ -88,14 +88,24 @@ class ConditionParser {
     if (tokens.peek(1) === '(' && tokens.peek() !== 'size') return this.#function(tokens.next());
     const operand = this.#operand();
     if (tokens.take('BETWEEN')) {
-      const low = this.#operand();
+      const low = this.#ordered('BETWEEN', this.#operand());
       tokens.expect('AND');
-      return { kind: 'between', operand, low, high: this.#operand() };
+      return { kind: 'between', operand, low, high: this.#ordered('BETWEEN', this.#operand()) };
     }
     if (tokens.take('IN')) return { kind: 'in', operand, list: this.#list() };
     if (!comparators.includes(tokens.peek())) tokens.fail();
     const by = tokens.next() as Comparator;
-    return { kind: 'compare', by, left: operand, right: this.#operand() };
+    if (by === '=' || by === '<>') return { kind: 'compare', by, left: operand, right: this.#operand() };
+    return { kind: 'compare', by, left: this.#ordered(by, operand), right: this.#ordered(by, this.#operand()) };
+  }
+
+  /** Only texts, numbers and binaries have an order; a literal of another type is a mistake of the caller. */
+  #ordered(operator: string, operand: Operand): Operand {
+    const type = operand.kind === 'value' ? typeOf(operand.value) : 'S';
+    if (['S', 'N', 'B'].includes(type)) return operand;
+    return invalid(
+      `Invalid expression: Incorrect operand type for operator or function; operator: ${operator}, operand type: ${type}`,
+    );
   }
 
   #list(): Operand[] {

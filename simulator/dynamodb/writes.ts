@@ -11,10 +11,8 @@ const largestItem = 400 * 1024;
 
 /** An error of DynamoDB that carries more than a message. */
 export class DynamoDbError extends ApiError {
-  readonly fields: JsonObject;
   constructor(code: string, message: string, fields: JsonObject) {
-    super(code, message);
-    this.fields = fields;
+    super(code, message, 400, fields);
   }
 }
 

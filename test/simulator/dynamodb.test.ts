@@ -207,6 +207,11 @@ describe('conditions', () => {
   });
 });
 
+test('an order of values that have none is refused', () => {
+  const placeholders = new Placeholders({}, { ':yes': { BOOL: true } });
+  expect(() => parseCondition('ConditionExpression', 'n < :yes', placeholders)).toThrow(/Incorrect operand type/);
+});
+
 describe('queries', () => {
   const query = (input: Partial<QueryCommand['input']>) =>
     new QueryCommand({
