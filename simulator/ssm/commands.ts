@@ -5,48 +5,20 @@ import {
   type EventLog,
   type Json,
   type JsonObject,
-  notModelled,
   type Random,
   type ScriptResult,
 } from '../core.ts';
 import type { Parameters } from '../parameters.ts';
-import { describeCommand, describeInvocation, type InvocationStatus, invocationDetails } from './describe.ts';
-import { checkParameters, type DocumentStore, type ResolvedDocument, type ShellDocument } from './documents.ts';
-import { execute, refuseForeignScript, type Parameters as Values } from './execution.ts';
+import type { Command, Invocation, InvocationStatus } from './command.ts';
+import { describeCommand, describeInvocation, invocationDetails } from './describe.ts';
+import { checkParameters, type DocumentStore, type ShellDocument } from './documents.ts';
+import { execute, refuseForeignScript } from './execution.ts';
 import { hasPower, type InstanceDirectory } from './nodes.ts';
 import { page } from './paging.ts';
+import { count, executionSeconds, later, matches, share, uuid, validation } from './values.ts';
 
 const SECOND = 1000;
 const DEFAULT_TIMEOUT_SECONDS = 3600;
-
-/** One command on one instance. Times are epoch milliseconds. */
-export interface Invocation {
-  readonly command: Command;
-  readonly instanceId: string;
-  readonly computerName: string;
-  status: InvocationStatus;
-  startedAt: number | null;
-  endedAt: number | null;
-  result: ScriptResult | null;
-}
-
-export interface Command {
-  readonly id: string;
-  readonly document: ResolvedDocument;
-  readonly values: Values;
-  readonly comment: string;
-  readonly requestedAt: number;
-  /** List and get calls show it from then on. */
-  readonly visibleAt: number;
-  /** To start within. Unit: seconds. */
-  readonly timeoutSeconds: number;
-  /** To run within. Unit: seconds. */
-  readonly executionSeconds: number;
-  readonly maxConcurrency: string;
-  readonly maxErrors: string;
-  readonly invocations: Invocation[];
-  cancelled: boolean;
-}
 
 /** What Run Command needs of the cell it works in. */
 export interface CommandContext {
@@ -354,55 +326,4 @@ export class CommandCenter {
     }
     return invocationDetails(invocation);
   }
-}
-
-function matches(call: ApiCall, command: Command, { key, value }: { key: string; value: string }): boolean {
-  switch (key) {
-    case 'InvokedAfter':
-    case 'InvokedBefore': {
-      const at = Date.parse(value);
-      if (Number.isNaN(at)) throw new ApiError('ValidationException', `${key}: ${value} is no ISO 8601 time`);
-      return key === 'InvokedAfter' ? command.requestedAt >= at : command.requestedAt < at;
-    }
-    case 'DocumentName':
-      return command.document.name === value;
-    case 'Status':
-      return describeCommand(command).Status === value;
-    default:
-      return notModelled(call, `filter ${key}`);
-  }
-}
-
-function executionSeconds(document: ShellDocument, values: Values): number {
-  const name = /^\{\{ *(\w+) *\}\}$/.exec(document.timeoutSeconds)?.[1];
-  return Number(name === undefined ? document.timeoutSeconds : values[name]?.[0]) || DEFAULT_TIMEOUT_SECONDS;
-}
-
-/** A number, or a percentage of the targets, rounded down. */
-function share(value: string, targets: number): number {
-  const number = Number.parseInt(value, 10);
-  return value.endsWith('%') ? Math.floor((targets * number) / 100) : number;
-}
-
-function count(name: string, value: string | undefined, otherwise: string, pattern: RegExp): string {
-  if (value === undefined) return otherwise;
-  if (!pattern.test(value)) throw validation(`${name}: ${value} is neither a number nor a percentage`);
-  return value;
-}
-
-function validation(message: string): ApiError {
-  return new ApiError('ValidationException', `1 validation error detected: ${message}`);
-}
-
-function uuid(random: Random): string {
-  const digits = Array.from({ length: 32 }, (_, i) =>
-    (i === 12 ? 4 : i === 16 ? random.between(8, 11) : random.between(0, 15)).toString(16),
-  );
-  const hex = digits.join('');
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
-}
-
-/** A timer of the world's clock that does not keep a process alive. */
-function later(milliseconds: number, then: () => void): void {
-  setTimeout(then, Math.max(0, milliseconds)).unref();
 }

@@ -1,17 +1,6 @@
 /** Commands and invocations as SSM's answers show them. */
 import type { JsonObject } from '../core.ts';
-import type { Command, Invocation } from './commands.ts';
-
-/** StatusDetails of an invocation. */
-export type InvocationStatus =
-  | 'Pending'
-  | 'InProgress'
-  | 'Success'
-  | 'DeliveryTimedOut'
-  | 'ExecutionTimedOut'
-  | 'Failed'
-  | 'Cancelled'
-  | 'Terminated';
+import type { Command, Invocation, InvocationStatus } from './command.ts';
 
 /** The coarser Status of an invocation. */
 const STATUS: Readonly<Record<InvocationStatus, string>> = {

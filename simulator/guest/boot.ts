@@ -1,0 +1,17 @@
+/** One boot of a machine. */
+import type { KernelAudit } from './kernel-audit.ts';
+
+/** The processes of one boot: gone with it. */
+export interface Boot {
+  readonly number: number;
+  readonly at: number;
+  /** When user space stands. */
+  readonly loginAt: number;
+  readonly agentAt: number;
+  readonly audit: KernelAudit;
+  loaded: string;
+  agentEndsAt: number;
+  hungSince: number | null;
+  hungImpairs: boolean;
+  panicked: boolean;
+}
