@@ -121,6 +121,13 @@ describe('augenrules and services', () => {
   });
 });
 
+it('df tells the free space of the log directory', () => {
+  const { stdout } = run('df -Pk "$AUDIT_BACKLOG_ROOT/var/log/audit"', { logDirFreePercent: 62 });
+  const [, size, , available] = (stdout.split('\n')[1] ?? '').split(/ +/).map(Number);
+  expect(Math.floor(((available ?? 0) * 100) / (size ?? 1))).toBe(62);
+  expect(run('df -i /').exitCode).toBe(1);
+});
+
 describe('a run on the host', () => {
   it('cannot reach what the host has: power, kernel and a process of its own', () => {
     for (const command of ['reboot', 'shutdown', 'sysctl', 'mount', 'chattr'])
