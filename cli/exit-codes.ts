@@ -1,4 +1,7 @@
 /** What the program's exit code says. */
+import type { RunReport } from '../domain/contracts.ts';
+
+/** The codes, by what they mean. */
 export const EXIT = {
   /** Done. */
   done: 0,
@@ -15,4 +18,10 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 /** What whoever called got wrong. `message` is one line that says what, and what to do. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
+}
+
+/** The exit code of a run: incomplete outranks failed, since then nobody knows how much failed. */
+export function exitCodeOf(report: Pick<RunReport, 'complete' | 'totals' | 'simulator'>): ExitCode {
+  if (!report.complete) return EXIT.incomplete;
+  return report.totals.failed > 0 || report.simulator?.agrees === false ? EXIT.failed : EXIT.done;
 }

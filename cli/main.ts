@@ -6,6 +6,7 @@ import { addExplain } from './commands/explain.ts';
 import { addPlan } from './commands/plan.ts';
 import { addSimulate } from './commands/simulate.ts';
 import { EXIT, type ExitCode, UsageError } from './exit-codes.ts';
+import { printable } from './plain-text.ts';
 
 const EXAMPLES = `
 Examples:
@@ -24,33 +25,48 @@ export async function main(args: readonly string[]): Promise<ExitCode> {
   const done = (result: ExitCode) => {
     code = result;
   };
+  process.stdout.on('error', endWhereNobodyReads);
+  // Commands inherit what stands here before they are added.
   const program = new Command('audit-backlog')
     .description('Finds and cures EC2 Linux instances whose kernel audit queue overflows.')
     .addHelpText('after', EXAMPLES)
-    .showHelpAfterError('(add --help for what there is)')
-    .configureOutput({ outputError: (text, write) => write(`audit-backlog: ${text}`) })
+    .configureOutput({
+      outputError: (text, write) => write(`audit-backlog: ${oneClearLine(text)} (--help lists what there is)\n`),
+    })
     .exitOverride();
   addDetect(program, done);
   addPlan(program, done);
   addSimulate(program, done);
-  addExplain(program, done);
-  for (const command of program.commands) command.exitOverride();
+  addExplain(program);
   try {
     await program.parseAsync([...args], { from: 'user' });
     return code;
   } catch (error) {
-    return exitCodeOf(error);
+    return codeOfFailure(error);
   }
 }
 
-function exitCodeOf(error: unknown): ExitCode {
+function oneClearLine(text: string): string {
+  return printable(text)
+    .trim()
+    .replace(/^error: /, '');
+}
+
+function codeOfFailure(error: unknown): ExitCode {
   // Commander has said what it had to say (help, or the wrong option) itself.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
   if (error instanceof UsageError || error instanceof InvalidInputError) {
-    process.stderr.write(`audit-backlog: ${error.message}\n`);
+    process.stderr.write(`audit-backlog: ${printable(error.message)}\n`);
     return EXIT.usage;
   }
-  const text = error instanceof Error ? (process.env.DEBUG ? error.stack : `${error.name}: ${error.message}`) : error;
-  process.stderr.write(`audit-backlog: ${text}\n(set DEBUG=1 for where it happened)\n`);
+  const stack = process.env.DEBUG && error instanceof Error ? error.stack : undefined;
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  process.stderr.write(`audit-backlog: ${stack ?? `${printable(text)} (set DEBUG=1 for where it happened)`}\n`);
   return EXIT.failed;
+}
+
+/** `audit-backlog ... | head`: a reader that has seen enough is no failure. */
+function endWhereNobodyReads(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
 }

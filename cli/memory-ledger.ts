@@ -1,4 +1,5 @@
 /** A ledger that lasts as long as the program: for `plan` from a laptop, where nothing is deployed. */
+import type { CellReport } from '../domain/contracts.ts';
 import { type Cell, cellName, type InstanceHistory } from '../domain/finding.ts';
 import type { Answer, CellMemory, EntryRecord, LedgerPort, RunRecord } from '../domain/ports.ts';
 
@@ -12,6 +13,9 @@ function ok<T>(value: T): Answer<T> {
 export class MemoryLedger implements LedgerPort {
   readonly #runs = new Map<string, RunRecord>();
   readonly #entries = new Map<string, EntryRecord>();
+  /** The keys of the entries in order; null when one was added since. */
+  #sortedKeys: readonly string[] | null = null;
+  readonly #reports = new Map<string, CellReport>();
   readonly #histories = new Map<string, InstanceHistory>();
   readonly #memories = new Map<string, CellMemory>();
   readonly #leases = new Map<string, string>();
@@ -36,12 +40,22 @@ export class MemoryLedger implements LedgerPort {
     return ok(this.#runs.get(runId) ?? null);
   }
 
-  async putCellReport() {
+  async putCellReport(runId: string, report: CellReport) {
+    this.#reports.set(this.#key(runId, report, ''), report);
     return ok(null);
   }
 
+  async getCellReports(runId: string) {
+    const keys = [...this.#reports.keys()].filter((key) => key.startsWith(`${runId} `)).sort();
+    return ok(keys.flatMap((key) => this.#reports.get(key) ?? []));
+  }
+
   async putEntries(runId: string, cell: Cell, records: readonly EntryRecord[]) {
-    for (const record of records) this.#entries.set(this.#key(runId, cell, record.entry.instanceId), record);
+    for (const record of records) {
+      const key = this.#key(runId, cell, record.entry.instanceId);
+      if (!this.#entries.has(key)) this.#sortedKeys = null;
+      this.#entries.set(key, record);
+    }
     return ok(null);
   }
 
@@ -51,12 +65,15 @@ export class MemoryLedger implements LedgerPort {
 
   async listEntries(runId: string, cell: Cell | null, cursor: string | null) {
     const prefix = cell ? this.#key(runId, cell, '') : `${runId} `;
-    const keys = [...this.#entries.keys()].filter((key) => key.startsWith(prefix)).sort();
-    const from = cursor === null ? 0 : keys.findIndex((key) => key > cursor);
-    const page = from < 0 ? [] : keys.slice(from, from + PAGE);
-    const last = page.at(-1);
-    const more = last !== undefined && last !== keys.at(-1);
-    return ok({ items: page.flatMap((key) => this.#entries.get(key) ?? []), cursor: more ? last : null });
+    this.#sortedKeys ??= [...this.#entries.keys()].sort();
+    const keys = this.#sortedKeys;
+    const from = firstAbove(keys, cursor ?? prefix);
+    const page = keys.slice(from, from + PAGE).filter((key) => key.startsWith(prefix));
+    const more = keys[from + PAGE]?.startsWith(prefix) ?? false;
+    return ok({
+      items: page.flatMap((key) => this.#entries.get(key) ?? []),
+      cursor: more ? (page.at(-1) ?? null) : null,
+    });
   }
 
   async getHistories(cell: Cell, instanceIds: readonly string[]) {
@@ -89,4 +106,16 @@ export class MemoryLedger implements LedgerPort {
   #key(runId: string, cell: Cell, instanceId: string): string {
     return `${runId} ${cellName(cell)} ${instanceId}`;
   }
+}
+
+/** Index of the first key after `bound`, by bisection: a fleet has many pages. */
+function firstAbove(keys: readonly string[], bound: string): number {
+  let low = 0;
+  let high = keys.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((keys[middle] ?? '') > bound) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }

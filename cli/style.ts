@@ -3,7 +3,7 @@ import { styleText } from 'node:util';
 
 export type Style = Parameters<typeof styleText>[0];
 
-/** Styled text for stdout; plain where stdout is no terminal or NO_COLOR is set. */
-export function style(format: Style, text: string): string {
-  return styleText(format, text, { stream: process.stdout });
+/** Styled text; plain where the stream is no terminal or NO_COLOR is set. */
+export function style(format: Style, text: string, stream: NodeJS.WriteStream = process.stdout): string {
+  return styleText(format, text, { stream });
 }

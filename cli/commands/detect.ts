@@ -1,8 +1,10 @@
 /** `audit-backlog detect`: one JSON line a file. */
-import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { buffer } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { detectReport, readEvidence } from '../../domain/evidence.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { jsonLine, printable } from '../plain-text.ts';
 
 const STDIN = '-';
 
@@ -21,19 +23,21 @@ Examples:
   audit-backlog detect console.log
   aws ec2 get-console-output --latest --instance-id i-0123456789abcdef0 --query Output --output text | audit-backlog detect -`,
     )
-    .action((files: string[]) => {
+    .action(async (files: string[]) => {
       let code: ExitCode = EXIT.done;
       for (const file of files) {
         let bytes: Uint8Array;
         try {
-          bytes = readFileSync(file === STDIN ? process.stdin.fd : file);
+          bytes = await (file === STDIN ? buffer(process.stdin) : readFile(file));
         } catch (error) {
           const why = error instanceof Error ? error.message : String(error);
-          process.stderr.write(`audit-backlog: ${file} cannot be read (${why}); check the path and its permissions\n`);
+          process.stderr.write(
+            `audit-backlog: ${printable(`${file} cannot be read (${why})`)}; check the path and its permissions\n`,
+          );
           code = EXIT.usage;
           continue;
         }
-        process.stdout.write(`${JSON.stringify(detectReport(file, readEvidence(bytes)))}\n`);
+        process.stdout.write(jsonLine(detectReport(file, readEvidence(bytes))));
       }
       done(code);
     });

@@ -3,7 +3,11 @@ import type { Command } from 'commander';
 import { EVIDENCE_RULES, type EvidenceRule, explainRule } from '../../domain/evidence.ts';
 import { TRIAGE_TABLE, type TriageRow } from '../../domain/triage.ts';
 import { UsageError } from '../exit-codes.ts';
+import { jsonLine, printable, wrap } from '../plain-text.ts';
 import { style } from '../style.ts';
+
+const CODE_WIDTH = 26;
+const WIDTH = 100;
 
 /** Adds the command. Without a code it lists all. */
 export function addExplain(program: Command): void {
@@ -14,35 +18,65 @@ export function addExplain(program: Command): void {
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExamples:\n  audit-backlog explain\n  audit-backlog explain restart-not-allowed')
     .action((code: string | undefined, { json }: { json?: boolean }) => {
-      if (code === undefined) {
-        process.stdout.write(json ? `${JSON.stringify({ triage: TRIAGE_TABLE, evidence: EVIDENCE_RULES })}\n` : listing());
-        return;
-      }
-      const row = TRIAGE_TABLE.find((one) => one.code === code);
-      const rule = explainRule(code);
-      if (!row && !rule) throw new UsageError(`there is no code "${code}"; \`audit-backlog explain\` lists all`);
-      if (json) process.stdout.write(`${JSON.stringify(row ?? rule)}\n`);
-      else process.stdout.write(row ? rowText(row) : ruleText(rule as EvidenceRule));
+      process.stdout.write(code === undefined ? explainAll(json === true) : explainOne(code, json === true));
     });
 }
 
-function listing(): string {
-  const rows = TRIAGE_TABLE.map((row) => `  ${row.code.padEnd(26)} ${row.when}`);
-  const rules = EVIDENCE_RULES.map((rule) => `  ${rule.id.padEnd(26)} ${rule.explanation.split('. ')[0]}`);
-  return `Triage codes, in the order in which they are asked (the first that holds decides):\n${rows.join('\n')}\n\nKinds of evidence lines:\n${rules.join('\n')}\n`;
+function explainAll(json: boolean): string {
+  if (json) return jsonLine({ triage: TRIAGE_TABLE, evidence: EVIDENCE_RULES.map(ruleData) });
+  return [
+    'Triage codes, in the order in which they are asked (the first that holds decides):',
+    ...TRIAGE_TABLE.flatMap((row) => listed(row.code, row.when)),
+    '',
+    'Kinds of evidence lines:',
+    ...EVIDENCE_RULES.flatMap((rule) => listed(rule.id, firstSentence(rule.explanation))),
+    '',
+  ].join('\n');
+}
+
+function explainOne(code: string, json: boolean): string {
+  const row = TRIAGE_TABLE.find((one) => one.code === code);
+  if (row) return json ? jsonLine(row) : rowText(row);
+  const rule = explainRule(code);
+  if (rule) return json ? jsonLine(ruleData(rule)) : ruleText(rule);
+  throw new UsageError(`there is no code "${printable(code)}"; \`audit-backlog explain\` lists all`);
+}
+
+/** Regular expressions as text: JSON knows none. */
+function ruleData({ message, torn, ...rule }: EvidenceRule): object {
+  return { ...rule, message: message.source, torn: torn?.source ?? null };
+}
+
+function firstSentence(text: string): string {
+  return text.split('. ')[0] ?? text;
+}
+
+function listed(code: string, text: string): string[] {
+  return wrap(text, WIDTH, `  ${code.padEnd(CODE_WIDTH)} `, ' '.repeat(CODE_WIDTH + 3));
+}
+
+function labelled(label: string, text: string): string[] {
+  return wrap(text, WIDTH, `${label}:`.padEnd(8), ' '.repeat(8));
 }
 
 function rowText(row: TriageRow): string {
   return [
     style('bold', row.code),
     `Row ${row.row} of the triage table. Action: ${row.actions.join(' or ')}.`,
-    `When:  ${row.when}.`,
-    `Why:   ${row.explanation}`,
-    `Next:  ${row.next || 'nothing is needed.'}`,
+    ...labelled('When', `${row.when}.`),
+    ...labelled('Why', row.explanation),
+    ...labelled('Next', row.next || 'Nothing is needed.'),
     '',
   ].join('\n');
 }
 
 function ruleText(rule: EvidenceRule): string {
-  return `${style('bold', rule.id)}\n${rule.explanation}\nSource: ${rule.source}\n`;
+  return [
+    style('bold', rule.id),
+    ...labelled('Proves', rule.proves),
+    ...labelled('Why', rule.explanation),
+    ...labelled('Kernels', rule.kernels),
+    ...labelled('Source', rule.source),
+    '',
+  ].join('\n');
 }
