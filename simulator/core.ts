@@ -90,10 +90,13 @@ export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly code: string;
   readonly status: number;
-  constructor(code: string, message: string, status = 400) {
+  /** Further fields of the error's body, where a service has some. */
+  readonly fields: JsonObject;
+  constructor(code: string, message: string, status = 400, fields: JsonObject = {}) {
     super(message);
     this.code = code;
     this.status = status;
+    this.fields = fields;
   }
 }
 
@@ -102,13 +105,14 @@ export function notModelled(call: ApiCall, what: string): never {
   throw new ApiError('NotModelledByTheEmbeddedRegion', `${call.service}:${call.action}: ${what} is not modelled`, 501);
 }
 
-/** Answers the calls of one service. Synchronous: the dispatcher adds latency, quotas, faults and the protocol. */
+/** Answers the calls of one service; a promise only where the caller waits for a function. The dispatcher adds latency,
+ * quotas, faults and the protocol. */
 export interface Service {
   readonly name: string;
   readonly protocol: 'ec2-query' | 'aws-query' | 'json-1.0' | 'json-1.1' | 'rest-json';
   /** Actions that change something, for the count of mutating calls. */
   isMutating(action: string): boolean;
-  handle(call: ApiCall): JsonObject;
+  handle(call: ApiCall): JsonObject | Promise<JsonObject>;
 }
 
 /** A token bucket as AWS documents them: `capacity` tokens at most, `perSecond` come back. */
@@ -165,13 +169,13 @@ export interface ScriptResult {
 export interface Machine {
   /** Power comes on (start): firmware, kernel, services. */
   powerOn(at: number): void;
-  /** Power goes off at once (the end of a stop). Memory is gone, disks stay. */
+  /** Power goes off at once (the end of a stop). Memory is gone, disks stay. Without power it does nothing. */
   powerOff(at: number): void;
   /** A reboot that EC2 forces when the system does not go down by itself. The console ring is kept. */
   reset(at: number): void;
   /** Whether the system goes down by itself when the power button is pressed (a hung one does not). */
   shutsDownCleanly(at: number): boolean;
-  /** All that stands on the serial console, as bytes, for lines written in `from`..`at`. */
+  /** All that stands on the serial console, as bytes, for lines written in `from`..`at`; `at` may lie in the past here. */
   console(at: number, from?: number): Uint8Array;
   /** When the last line was written; null when none was. */
   consoleUpdatedAt(at: number): number | null;

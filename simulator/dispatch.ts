@@ -171,7 +171,7 @@ export class Dispatcher {
     try {
       const refusal = this.#refusal(call, caller, strike);
       if (refusal !== null) return { milliseconds, lost, answer: failed(refusal) };
-      const result = service.handle(call) as JsonObject | Promise<JsonObject>;
+      const result = service.handle(call);
       const answer = result instanceof Promise ? result.then(succeeded, failed) : succeeded(result);
       return { milliseconds, lost, answer };
     } catch (error) {

@@ -69,12 +69,7 @@ export class LambdaService implements RestService {
   }
 
   /** A promise where the caller waits for the function. */
-  handle(call: ApiCall): JsonObject {
-    // The contract of a service is synchronous; the dispatcher awaits a promise all the same.
-    return this.#answer(call) as JsonObject;
-  }
-
-  #answer(call: ApiCall): JsonObject | Promise<JsonObject> {
+  handle(call: ApiCall): JsonObject | Promise<JsonObject> {
     const engine = this.#engine;
     if (call.accountId !== engine.accountId || call.region !== engine.region) {
       throw new ApiError('ResourceNotFoundException', `${call.accountId} has no function in ${call.region}`, 404);

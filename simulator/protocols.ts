@@ -208,8 +208,7 @@ export function renderError(wire: Wire, error: ApiError, requestId: string): Wir
     });
   }
   // Some errors carry more than a message, like the reasons of a cancelled transaction.
-  const fields = (error as { readonly fields?: JsonObject }).fields ?? {};
-  const answer = jsonAnswer(status, wire, requestId, { __type: code, message, ...fields });
+  const answer = jsonAnswer(status, wire, requestId, { __type: code, message, ...error.fields });
   return { ...answer, headers: { ...answer.headers, 'x-amzn-errortype': code } };
 }
 
