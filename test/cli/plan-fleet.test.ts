@@ -6,6 +6,47 @@ import { AFFECTED_ID, healthyService } from './endpoint.ts';
 
 const service = healthyService() as Script;
 
+/** A region with one machine that hangs for its overflow and may be restarted. */
+function hungService(): Script {
+  return {
+    ...service,
+    'ec2:DescribeInstances': () => {
+      const launched = new Date(Date.now() - 3 * 3_600_000).toISOString();
+      const text = (service['ec2:DescribeInstances'] as ReturnType<typeof xml>).body;
+      const tags = '<tagSet><item><key>AuditBacklogRestart</key><value>allowed</value></item></tagSet>';
+      const body = text
+        .replace(/<launchTime>[^<]*/, `<launchTime>${launched}`)
+        .replace('<rootDeviceType>', `${tags}<rootDeviceType>`);
+      return { status: 200, contentType: 'text/xml', body };
+    },
+    'ec2:DescribeInstanceStatus': xml(
+      'DescribeInstanceStatus',
+      `<instanceStatusSet><item><instanceId>${AFFECTED_ID}</instanceId><instanceState><name>running</name></instanceState>` +
+        '<instanceStatus><status>impaired</status></instanceStatus></item></instanceStatusSet>',
+    ),
+    'ssm:DescribeInstanceInformation': () =>
+      json({
+        InstanceInformationList: [
+          {
+            InstanceId: AFFECTED_ID,
+            PingStatus: 'ConnectionLost',
+            LastPingDateTime: (Date.now() - 40 * 60_000) / 1000,
+            AgentVersion: '3.3.0',
+          },
+        ],
+      }),
+    'ec2:DescribeInstanceTypes': xml(
+      'DescribeInstanceTypes',
+      '<instanceTypeSet><item><instanceType>m5.large</instanceType><instanceStorageSupported>false</instanceStorageSupported></item></instanceTypeSet>',
+    ),
+    'ec2:DescribeInstanceAttribute': xml(
+      'DescribeInstanceAttribute',
+      '<disableApiStop><value>false</value></disableApiStop>',
+    ),
+    'ec2:DescribeVolumes': xml('DescribeVolumes', '<volumeSet/>'),
+  };
+}
+
 function plan(script: Script, changes: Partial<PlanRequest> = {}) {
   const aws = scriptedAws(script);
   const notes: string[] = [];
@@ -53,11 +94,11 @@ test('one region that does not answer leaves the plan of the other whole', async
 });
 
 test('a cell that breaks in the middle is told as failed, without the entries it had', async () => {
-  const { done } = plan(service, {
+  const { done } = plan(hungService(), {
     progress: {
-      note: () => {},
-      update: (lines) => {
-        if (lines.some((line) => line.includes('1 consoles read'))) throw new TypeError('broken\u001b[31m');
+      update: () => {},
+      note: () => {
+        throw new TypeError('broken\u001b[31m');
       },
     },
   });
@@ -79,44 +120,7 @@ test('an account beyond the scope of the policy is refused', async () => {
 });
 
 test('a restart candidate is read twice, a minute apart, and never touched', async () => {
-  const hung = {
-    ...service,
-    'ec2:DescribeInstances': () => {
-      const launched = new Date(Date.now() - 3 * 3_600_000).toISOString();
-      const text = (service['ec2:DescribeInstances'] as ReturnType<typeof xml>).body;
-      const tags = '<tagSet><item><key>AuditBacklogRestart</key><value>allowed</value></item></tagSet>';
-      const body = text
-        .replace(/<launchTime>[^<]*/, `<launchTime>${launched}`)
-        .replace('<rootDeviceType>', `${tags}<rootDeviceType>`);
-      return { status: 200, contentType: 'text/xml', body };
-    },
-    'ec2:DescribeInstanceStatus': xml(
-      'DescribeInstanceStatus',
-      `<instanceStatusSet><item><instanceId>${AFFECTED_ID}</instanceId><instanceState><name>running</name></instanceState>` +
-        '<instanceStatus><status>impaired</status></instanceStatus></item></instanceStatusSet>',
-    ),
-    'ssm:DescribeInstanceInformation': () =>
-      json({
-        InstanceInformationList: [
-          {
-            InstanceId: AFFECTED_ID,
-            PingStatus: 'ConnectionLost',
-            LastPingDateTime: (Date.now() - 40 * 60_000) / 1000,
-            AgentVersion: '3.3.0',
-          },
-        ],
-      }),
-    'ec2:DescribeInstanceTypes': xml(
-      'DescribeInstanceTypes',
-      '<instanceTypeSet><item><instanceType>m5.large</instanceType><instanceStorageSupported>false</instanceStorageSupported></item></instanceTypeSet>',
-    ),
-    'ec2:DescribeInstanceAttribute': xml(
-      'DescribeInstanceAttribute',
-      '<disableApiStop><value>false</value></disableApiStop>',
-    ),
-    'ec2:DescribeVolumes': xml('DescribeVolumes', '<volumeSet/>'),
-  } satisfies Script;
-  const { aws, notes, done } = plan(hung);
+  const { aws, notes, done } = plan(hungService());
   const { value } = await done;
   expect(value.actions).toMatchObject([{ action: 'restart-then-resize', code: 'restart', outcome: null }]);
   expect(value.totals).toMatchObject({ affected: 1, restarted: 1 });
