@@ -60,7 +60,7 @@ function cellsSection({ cells }: RunReport, width: number): string[] {
       if (error.next !== '') lines.push(...wrap(`Next: ${error.next}`, width, '      '));
     }
     if (breaker.open) {
-      lines.push(...wrap(`Breaker open, no restarts here: ${breaker.reason ?? ''}`, width, '    ', '      '));
+      lines.push(...wrap(`Breaker open, no further restarts here: ${breaker.reason ?? ''}`, width, '    ', '      '));
     }
   }
   return lines;

@@ -134,7 +134,7 @@ describe('what could not be looked at', () => {
 
   test('a breaker that is open is told with its reason', () => {
     const breaker = { open: true, reason: '12 of 20 instances, more than 10, overflow at once' };
-    expect(words(printed({ cells: [{ ...CELL, breaker }] }))).toContain(`no restarts here: ${breaker.reason}`);
+    expect(words(printed({ cells: [{ ...CELL, breaker }] }))).toContain(`no further restarts here: ${breaker.reason}`);
   });
 });
 
