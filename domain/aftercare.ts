@@ -1,30 +1,39 @@
 /** Looking again at what was cured: did it hold? */
-import type { Outcome } from './contracts.ts';
+import type { Outcome, TriageCode } from './contracts.ts';
 import type { Finding } from './finding.ts';
 import type { Policy } from './policy.ts';
 
 /**
  * `held` when the last proven cure is at least `cures.provenAfterMinutes` old and the console shows no overflow that
- * came after it; null when there is nothing to say yet. An overflow that did come is for triage, not for this.
+ * came after it; `overflowed-again` when triage gives up on the limit as the cause; null when there is nothing to say.
  */
-export function aftercareOf(finding: Finding, policy: Policy, now: string): Outcome | null {
+export function aftercareOf(finding: Finding, code: TriageCode, policy: Policy, now: string): Outcome | null {
   const proven = finding.history?.proven;
   if (!proven) return null;
   const minutes = (Date.parse(now) - Date.parse(proven.at)) / 60_000;
-  if (minutes < policy.cures.provenAfterMinutes) return null;
+  const cured = `the cure of ${proven.at} (limit ${proven.target})`;
+  if (code === 'limit-is-not-the-cause') {
+    const diagnosis = finding.history?.diagnosis ?? 'the runbook saw nothing that does not drain';
+    return outcome('overflowed-again', false, now, proven.target, `It overflowed again after ${cured}: ${diagnosis}.`);
+  }
+  if ((code !== 'healthy' && code !== 'already-handled') || minutes < policy.cures.provenAfterMinutes) return null;
+  return outcome('held', true, now, proven.target, `No overflow since ${cured}.`);
+}
+
+function outcome(result: Outcome['result'], proven: boolean, at: string, target: number, message: string): Outcome {
   return {
-    result: 'held',
-    proven: true,
-    at: now,
+    result,
+    proven,
+    at,
     restartedBy: null,
     backAt: null,
-    target: proven.target,
+    target,
     limitBefore: null,
     limitAfter: null,
     lostBefore: null,
     lostAfter: null,
     commandId: null,
-    message: `No overflow since the cure of ${proven.at} (limit ${proven.target}).`,
+    message,
     next: '',
   };
 }

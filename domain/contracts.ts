@@ -1,5 +1,5 @@
 /** The public contracts: run request, run report, runbook output. All carry `"schema": 1`; documented in docs/contracts.md. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { accountIdSchema, regionSchema, tagFilterSchema } from './policy.ts';
 
 export const SCHEMA = 1 as const;
@@ -61,7 +61,8 @@ export const runRequestSchema = z
     accounts: z.array(accountIdSchema).min(1).max(500).optional(),
     instanceIds: z.array(instanceIdSchema).min(1).max(1000).optional(),
     tags: tagFilterSchema.optional(),
-    maxRestarts: z.number().int().min(0).max(1000).optional(),
+    /** Per cell, as the policy's own limit. */
+    maxRestarts: z.number().int().min(0).max(200).optional(),
     planId: runIdSchema.optional(),
     reason: z.string().max(256).optional(),
   })

@@ -15,8 +15,10 @@ export interface InstanceFacts {
   readonly instanceId: string;
   /** EC2 state name: pending, running, shutting-down, terminated, stopping, stopped. */
   readonly state: string;
-  /** Why the last transition happened, as EC2 says it; null when it says nothing. */
+  /** Why the last transition happened, in EC2's words for people; null when it says nothing. */
   readonly stateReason: string | null;
+  /** When the last transition was asked for, ISO 8601; null when EC2 does not say. */
+  readonly transitionAt: string | null;
   readonly platform: 'linux' | 'windows';
   readonly instanceType: string;
   readonly architecture: string | null;

@@ -2,7 +2,7 @@
  * What the owner of a fleet allows. One schema for synth time (`cdk.json`), for run time (the functions' environment)
  * and for the CLI, so that a setting means the same wherever it is read.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const accountIdSchema = z.string().regex(/^\d{12}$/, 'an AWS account id has 12 digits');
 export const regionSchema = z
@@ -58,7 +58,7 @@ const restartFields = {
     .describe('Reboot instead where a stop would lose something, be refused, or might not start again.'),
   afterMinutes: z.number().int().min(5).max(1440).describe('Silent at least this long. Unit: minutes.'),
   maxInFlight: z.number().int().min(1).max(50).describe('Machines down at once, per cell.'),
-  maxPerRun: z.number().int().min(0).max(1000).describe('Restarts per run and cell, by count.'),
+  maxPerRun: z.number().int().min(0).max(200).describe('Restarts per run and cell, by count.'),
   maxPercent: percent('Restarts per run, as a share of the running instances of the cell (at least one).'),
   maxAttempts: z.number().int().min(1).max(10).describe('Restarts of one instance within the cool-down.'),
   coolDownHours: z.number().int().min(1).max(720).describe('Cool-down. Unit: hours.'),
@@ -96,7 +96,7 @@ export const policySchema = z
     restart: restartSchema.prefault({}),
     resize: z
       .strictObject({
-        maxPerRun: z.number().int().min(0).max(100_000).default(500).describe('Resizes per run and cell.'),
+        maxPerRun: z.number().int().min(0).max(2000).default(500).describe('Resizes per run and cell.'),
         canary: z.number().int().min(1).max(50).default(5).describe('Instances of the first wave.'),
         maxErrors: z
           .string()

@@ -2,7 +2,7 @@
  * What the workflows need of the world. `lambdas/aws` answers these ports with AWS; nothing here knows AWS.
  * An expected failure is a value ({@link Answer}), so that no caller can mistake it for emptiness.
  */
-import type { ActionEntry, CellReport, Gate, RunReport, RunRequest } from './contracts.ts';
+import type { ActionEntry, CellReport, Gate, RunReport, RunRequest, TriageCode } from './contracts.ts';
 import type {
   AgentFacts,
   CallError,
@@ -16,7 +16,10 @@ import type {
 import type { Policy } from './policy.ts';
 
 /** A value, or the call that failed for good with its next step. Throttles were already retried inside. */
-export type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: CallError };
+export type Answer<T> =
+  | { readonly ok: true; readonly value: T }
+  /** `lost`: no answer came, so the call may have taken effect. */
+  | { readonly ok: false; readonly error: CallError; readonly lost?: boolean };
 
 /** One page and where the next begins; a null cursor is the end. */
 export interface Page<T> {
@@ -129,8 +132,8 @@ export interface RunRecord {
   readonly startedAt: string;
   readonly endedAt: string | null;
   readonly gate: Gate;
-  /** The report without its actions, once done. */
-  readonly report: Omit<RunReport, 'actions'> | null;
+  /** The report without its actions and cells, which have items of their own; once done. */
+  readonly report: Omit<RunReport, 'actions' | 'cells'> | null;
   readonly failure: string | null;
 }
 
@@ -150,6 +153,10 @@ export interface EntryRecord {
   /** JSON of the {@link Finding}; bounded, holds no console text beyond the summary's lines. */
   readonly finding: string;
   readonly pass: 'silent' | 'rest';
+  /** The page of the survey that wrote it: a page that is surveyed again, after a crash, counts its own entries again. */
+  readonly page: string;
+  /** The code that the survey gave, before breaker, budget and second reading. */
+  readonly surveyed: TriageCode;
 }
 
 export interface LedgerPort {
@@ -161,6 +168,8 @@ export interface LedgerPort {
   putRun(record: RunRecord): Promise<Answer<null>>;
   getRun(runId: string): Promise<Answer<RunRecord | null>>;
   putCellReport(runId: string, report: CellReport): Promise<Answer<null>>;
+  /** In order of account and region. */
+  getCellReports(runId: string): Promise<Answer<readonly CellReport[]>>;
 
   /** Writes entries, one item each; writing the same again changes nothing. */
   putEntries(runId: string, cell: Cell, records: readonly EntryRecord[]): Promise<Answer<null>>;

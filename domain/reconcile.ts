@@ -13,12 +13,6 @@ export type ReconcileDecision =
   | { readonly do: 'unmark'; readonly why: string }
   | { readonly do: 'leave'; readonly why: string };
 
-/** EC2 says when in the reason, like `User initiated (2026-11-22 04:10:11 GMT)`. null: it does not say. */
-export function transitionTime(stateReason: string | null): number | null {
-  const match = /\((\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2}) (?:GMT|UTC)\)/.exec(stateReason ?? '');
-  return match ? Date.parse(`${match[1]}T${match[2]}Z`) : null;
-}
-
 /** The mark is `<runId> <ISO time>`; null when the time cannot be read. */
 export function markTime(mark: string): number | null {
   const time = Date.parse(mark.trim().split(/\s+/).at(-1) ?? '');
@@ -30,7 +24,7 @@ export function markTime(mark: string): number | null {
  * @param mark the tag's value. @param now ISO 8601.
  */
 export function reconcileDecision(
-  instance: Pick<InstanceFacts, 'state' | 'stateReason'>,
+  instance: Pick<InstanceFacts, 'state' | 'transitionAt'>,
   mark: string,
   now: string,
 ): ReconcileDecision {
@@ -44,9 +38,8 @@ export function reconcileDecision(
       : { do: 'leave', why: 'it runs, and its restart may still be under way' };
   }
   if (instance.state !== 'stopped') return { do: 'leave', why: `it is ${instance.state}` };
-  const stopped = transitionTime(instance.stateReason);
-  // Without the time of the stop the tag's own time is all there is: ours, if it is long enough ago for a stop to end.
-  const since = stopped ?? marked;
+  // Without the time of the stop the tag's own time is all there is.
+  const since = instance.transitionAt === null ? marked : Date.parse(instance.transitionAt);
   if ((since - marked) / 60_000 > OUR_STOP_MINUTES) {
     return { do: 'leave', why: 'it was stopped long after our tag: that stop is not ours' };
   }

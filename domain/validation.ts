@@ -1,5 +1,5 @@
 /** One clear line for a person from what a schema found wrong. */
-import type { z } from 'zod';
+import type * as z from 'zod';
 
 /** A value from outside does not fit its schema. `message` is one line that names the field and says what is expected. */
 export class InvalidInputError extends Error {

@@ -49,11 +49,16 @@ export async function atMostOnce<T>(context: DurableContext, name: string, work:
 /** Every item is processed whatever becomes of the others. Without this `map` stops at the first failure and succeeds. */
 export const ALL_ITEMS = { toleratedFailurePercentage: 100 } as const;
 
+/** Adds numbers by name. */
+export function addNumbers<T extends Readonly<Record<string, number | undefined>>>(a: T, b: T): T {
+  const sum: Record<string, number | undefined> = { ...a };
+  for (const [name, n] of Object.entries(b)) sum[name] = (sum[name] ?? 0) + (n ?? 0);
+  return sum as T;
+}
+
 /** Adds what calls were made. */
 export function addTally(a: CallTally, b: CallTally): CallTally {
-  const calls: Record<string, number> = { ...a.calls };
-  for (const [call, n] of Object.entries(b.calls)) calls[call] = (calls[call] ?? 0) + n;
-  return { calls, throttled: a.throttled + b.throttled };
+  return { calls: addNumbers(a.calls, b.calls), throttled: a.throttled + b.throttled };
 }
 
 export const NO_CALLS: CallTally = { calls: {}, throttled: 0 };

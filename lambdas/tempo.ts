@@ -7,7 +7,8 @@ export interface Tempo {
   /** A command that no agent takes within this time is not run. SSM's least is 30. */
   readonly commandDeliverySeconds: number;
   readonly commandPollSeconds: number;
-  /** After this a command counts as stuck: delivery plus the document's own time-out plus SSM's delay. */
+  /** After this a command counts as stuck. Just below delivery plus the document's own time-out: beyond that SSM says
+   * DeliveryTimedOut even of a script that ran. */
   readonly commandEndSeconds: number;
   /** How long to look for the effect of a call whose answer nobody saw. EC2 and SSM are eventually consistent. */
   readonly effectVisibleSeconds: number;
@@ -27,7 +28,7 @@ export const TEMPO: Tempo = {
   restBetweenPagesSeconds: 1,
   commandDeliverySeconds: 120,
   commandPollSeconds: 10,
-  commandEndSeconds: 420,
+  commandEndSeconds: 410,
   effectVisibleSeconds: 60,
   powerPollSeconds: 15,
   stopSeconds: 1200,

@@ -1,5 +1,5 @@
 /** Settings of a deployment: the policy and what only the infrastructure needs. Read from `cdk.json`, checked at synth. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { accountIdSchema, policySchema, regionSchema } from '../domain/policy.ts';
 import { InvalidInputError, parseInput } from '../domain/validation.ts';
 

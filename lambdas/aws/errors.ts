@@ -169,7 +169,7 @@ export function toCallError(call: string, failure: Failure, instanceId?: string)
     code: failure.code,
     message: failure.message,
     next: nextStep(call, failure),
-    kind: DEFINITIVE.has(failure.code) ? 'definitive' : 'failed',
+    kind: kindOf(failure.code),
     ...(instanceId === undefined ? {} : { instanceId }),
   });
 }
@@ -209,3 +209,8 @@ const KNOWN: Readonly<Record<string, string>> = {
   NoMemberRole: 'set the member role and deploy it in that account, or take the account out of the scope',
   DurableExecutionAlreadyStartedException: 'nothing: this run was already started with another input',
 };
+
+function kindOf(code: string): CallError['kind'] {
+  if (isCapacityError(code)) return 'capacity';
+  return DEFINITIVE.has(code) ? 'definitive' : 'failed';
+}

@@ -13,6 +13,7 @@ export function instanceFacts(instance: Instance): InstanceFacts | null {
     instanceId: InstanceId,
     state,
     stateReason: instance.StateReason?.Message || instance.StateTransitionReason || null,
+    transitionAt: transitionTime(instance.StateTransitionReason),
     platform: isWindows(instance) ? 'windows' : 'linux',
     instanceType: InstanceType,
     architecture: instance.Architecture ?? null,
@@ -28,6 +29,12 @@ export function instanceFacts(instance: Instance): InstanceFacts | null {
     spotRequestId: instance.SpotInstanceRequestId || null,
     volumeIds: (instance.BlockDeviceMappings ?? []).map((d) => d.Ebs?.VolumeId).filter((id) => id !== undefined),
   };
+}
+
+/** EC2 says when only inside a text, like `User initiated (2026-11-22 04:10:11 GMT)`. */
+function transitionTime(reason: string | undefined): string | null {
+  const match = /\((\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2}) (?:GMT|UTC)\)/.exec(reason ?? '');
+  return match ? `${match[1]}T${match[2]}.000Z` : null;
 }
 
 function isWindows(instance: Instance): boolean {

@@ -4,7 +4,13 @@
  * is decided by `heldUntil`, for DynamoDB may delete days late.
  */
 import * as z from 'zod';
-import { actionEntrySchema, gateSchema, runReportSchema, runRequestSchema } from '../../domain/contracts.ts';
+import {
+  actionEntrySchema,
+  gateSchema,
+  runReportSchema,
+  runRequestSchema,
+  triageCodeSchema,
+} from '../../domain/contracts.ts';
 import type { Cell } from '../../domain/finding.ts';
 
 /** Primary key of an item. */
@@ -18,7 +24,8 @@ const cellKey = (cell: Cell) => `${cell.accountId}#${cell.region}`;
 export const keys = {
   lease: (name: string): Key => ({ pk: `lease#${name}`, sk: 'lease' }),
   run: (runId: string): Key => ({ pk: `run#${runId}`, sk: 'run' }),
-  cellReport: (runId: string, cell: Cell): Key => ({ pk: `run#${runId}`, sk: `cell#${cellKey(cell)}` }),
+  cellPrefix: 'cell#',
+  cellReport: (runId: string, cell: Cell): Key => ({ pk: `run#${runId}`, sk: `${keys.cellPrefix}${cellKey(cell)}` }),
   /** All entries of a run, or of one cell of it, share this prefix of their sort key. */
   entryPrefix: (cell: Cell | null) => (cell ? `entry#${cellKey(cell)}#` : 'entry#'),
   entry: (runId: string, cell: Cell, instanceId: string): Key => ({
@@ -48,7 +55,7 @@ export const runRecordSchema = z.object({
   startedAt: text,
   endedAt: nullableText,
   gate: gateSchema,
-  report: runReportSchema.omit({ actions: true }).nullable(),
+  report: runReportSchema.omit({ actions: true, cells: true }).nullable(),
   failure: nullableText,
 });
 
@@ -56,6 +63,8 @@ export const entryRecordSchema = z.object({
   entry: actionEntrySchema,
   finding: text,
   pass: z.enum(['silent', 'rest']),
+  page: text,
+  surveyed: triageCodeSchema,
 });
 
 export const historySchema = z.object({

@@ -7,8 +7,10 @@ import {
   GetCommand,
   PutCommand,
   QueryCommand,
+  type QueryCommandOutput,
 } from '@aws-sdk/lib-dynamodb';
 import type * as z from 'zod';
+import { cellReportSchema } from '../../domain/contracts.ts';
 import type { CallError, InstanceHistory } from '../../domain/finding.ts';
 import type { Answer, LedgerPort } from '../../domain/ports.ts';
 import { answered, type Called, type Caller, mapAnswer, refused, sleep } from './call.ts';
@@ -30,7 +32,7 @@ import {
 const WRITES_PER_BATCH = 25;
 const READS_PER_BATCH = 100;
 const BATCH_WAITS = [100, 200, 400, 800, 1600, 3200] as const;
-const ENTRIES_PER_PAGE = 100;
+const ENTRIES_PER_PAGE = 50;
 
 type Item = Record<string, unknown>;
 
@@ -120,6 +122,27 @@ export function createLedger(table: DynamoDBDocumentClient, tableName: string, c
     return answered(null);
   }
 
+  /** One page of the items of a partition whose sort key has a prefix, in order. @param after - sort key of the last one. */
+  function query(pk: string, prefix: string, after: string | null) {
+    return caller.call({
+      call: 'dynamodb:Query',
+      effect: 'read',
+      send: (options) =>
+        table.send(
+          new QueryCommand({
+            TableName: tableName,
+            KeyConditionExpression: '#pk = :pk AND begins_with(#sk, :prefix)',
+            ExpressionAttributeNames: { '#pk': 'pk', '#sk': 'sk' },
+            ExpressionAttributeValues: { ':pk': pk, ':prefix': prefix },
+            ConsistentRead: true,
+            Limit: ENTRIES_PER_PAGE,
+            ...(after === null ? {} : { ExclusiveStartKey: { pk, sk: after } }),
+          }),
+          options,
+        ),
+    });
+  }
+
   return {
     async acquireLease(name, holder, seconds) {
       const key = keys.lease(name);
@@ -178,6 +201,20 @@ export function createLedger(table: DynamoDBDocumentClient, tableName: string, c
     getRun: (runId) => getBody(keys.run(runId), runRecordSchema),
     putCellReport: (runId, report) => put(keys.cellReport(runId, report), report, KEPT_DAYS.run),
 
+    async getCellReports(runId) {
+      const { pk } = keys.run(runId);
+      const items: Item[] = [];
+      let after: string | null = null;
+      do {
+        const page: Called<QueryCommandOutput> = await query(pk, keys.cellPrefix, after);
+        if (!page.ok) return page;
+        items.push(...(page.value.Items ?? []));
+        const last: unknown = page.value.LastEvaluatedKey?.sk;
+        after = typeof last === 'string' ? last : null;
+      } while (after !== null);
+      return bodiesOf('dynamodb:Query', items, cellReportSchema);
+    },
+
     async putEntries(runId, cell, records) {
       const items = new Map<string, Item>();
       for (const record of records) {
@@ -210,23 +247,7 @@ export function createLedger(table: DynamoDBDocumentClient, tableName: string, c
           'start from the beginning',
         );
       }
-      const answer = await caller.call({
-        call: 'dynamodb:Query',
-        effect: 'read',
-        send: (options) =>
-          table.send(
-            new QueryCommand({
-              TableName: tableName,
-              KeyConditionExpression: '#pk = :pk AND begins_with(#sk, :prefix)',
-              ExpressionAttributeNames: { '#pk': 'pk', '#sk': 'sk' },
-              ExpressionAttributeValues: { ':pk': pk, ':prefix': prefix },
-              ConsistentRead: true,
-              Limit: ENTRIES_PER_PAGE,
-              ...(after === null ? {} : { ExclusiveStartKey: { pk, sk: after } }),
-            }),
-            options,
-          ),
-      });
+      const answer = await query(pk, prefix, after);
       if (!answer.ok) return answer;
       const records = bodiesOf('dynamodb:Query', answer.value.Items ?? [], entryRecordSchema);
       if (!records.ok) return records;

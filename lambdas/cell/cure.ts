@@ -3,13 +3,14 @@ import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { ActionEntry, Outcome, RunbookOutput } from '../../domain/contracts.ts';
 import type { CallError } from '../../domain/finding.ts';
 import { type HistoryEvent, nextHistory } from '../../domain/history.ts';
-import type { CallTally, CellPorts, CommandResult, EntryRecord, RunbookDocument } from '../../domain/ports.ts';
+import type { CallTally, CellPorts, CommandResult, RunbookDocument } from '../../domain/ports.ts';
 import { diagnosisOf, type OutcomeMeta, outcomeOfRunbook, readRunbookOutput } from '../../domain/runbook-result.ts';
 import { canaryVerdict } from '../../domain/safety.ts';
-import { ALL_ITEMS, addTally, durableRunner, NO_CALLS } from '../durable.ts';
+import { ALL_ITEMS, addNumbers, addTally, durableRunner, NO_CALLS, type Runner } from '../durable.ts';
 import { mustAnswer } from '../errors.ts';
 import type { Tempo } from '../tempo.ts';
 import { type Batch, batchesFor, SEND_AT_ONCE } from './batches.ts';
+import { type CodeChanges, deferEntries, mayGoOn } from './go-on.ts';
 import { type Concluded, conclude, withoutReading } from './record.ts';
 import { type Sent, sendOnce, waitForEnd } from './run-runbook.ts';
 import { type CellInput, mergeErrors } from './survey.ts';
@@ -20,16 +21,18 @@ export interface CureResult {
   readonly belowTarget: readonly string[];
   /** What each instance came to; as many as were sent to. */
   readonly results: readonly { readonly instanceId: string; readonly result: Outcome['result'] }[];
+  readonly codeChanges: CodeChanges;
   readonly errors: readonly CallError[];
   readonly tally: CallTally;
 }
 
-const NOTHING_CURED: CureResult = { belowTarget: [], results: [], errors: [], tally: NO_CALLS };
+const NOTHING_CURED: CureResult = { belowTarget: [], results: [], codeChanges: {}, errors: [], tally: NO_CALLS };
 const BATCHES_AT_ONCE = 5;
 function addCures(a: CureResult, b: CureResult): CureResult {
   return {
     belowTarget: [...a.belowTarget, ...b.belowTarget],
     results: [...a.results, ...b.results],
+    codeChanges: addNumbers(a.codeChanges, b.codeChanges),
     errors: mergeErrors(a.errors, b.errors),
     tally: addTally(a.tally, b.tally),
   };
@@ -83,6 +86,7 @@ export async function recordBatch(
     results: concluded.flatMap(({ record: { entry } }) =>
       entry.outcome ? [{ instanceId: entry.instanceId, result: entry.outcome.result }] : [],
     ),
+    codeChanges: {},
     errors: mergeErrors(errors, told),
     tally: ports.tally.take(),
   };
@@ -167,7 +171,7 @@ async function cureBatch(
 ): Promise<CureResult> {
   const command = { batch, document, comment, maxErrors: input.policy.resize.maxErrors };
   const sent = await sendOnce(context, ports, command, tempo);
-  await waitForEnd(context, ports, sent.commandIds, tempo);
+  await waitForEnd(context, ports, sent, batch.instanceIds.length - sent.refused.length, tempo);
   return durableRunner(context).step('record', () => recordBatch(ports, input.runId, batch, sent));
 }
 
@@ -250,33 +254,29 @@ export async function resizeInstances(
   const run = durableRunner(context);
   let sum = NOTHING_CURED;
   for (const [w, wave] of waves.entries()) {
+    const go = await run.step(`${name}-${w}-go`, () => mayGoOn(ports, input));
+    if (!go.go) return addCures(sum, await deferWaves(run, ports, input, waves.slice(w), `${name}-defer`, go.why));
     const done = await cureWave(context, ports, input, document, 'apply', wave, `${name}-${w}`, tempo);
     sum = addCures(sum, done);
     const verdict = canaryVerdict(done.results, input.policy.resize.maxErrors);
     if (verdict.goOn) continue;
-    const rest = waves.slice(w + 1);
-    for (const [r, ids] of rest.entries()) {
-      await run.step(`${name}-defer-${r}`, () => deferEntries(ports, input.runId, ids, verdict.reason));
-    }
-    break;
+    return addCures(sum, await deferWaves(run, ports, input, waves.slice(w + 1), `${name}-defer`, verdict.reason));
   }
   return sum;
 }
 
-async function deferEntries(ports: CellPorts, runId: string, ids: readonly string[], why: string): Promise<number> {
-  const records = mustAnswer(await ports.ledger.getEntries(runId, ports.cell, ids));
-  const deferred = records.map(
-    (record): EntryRecord => ({
-      ...record,
-      entry: {
-        ...record.entry,
-        action: 'defer',
-        code: 'resize-budget',
-        reason: `Not resized in this run: ${why}`,
-        next: 'Look at the instances of the wave that failed; the next run tries again.',
-      },
-    }),
-  );
-  mustAnswer(await ports.ledger.putEntries(runId, ports.cell, deferred));
-  return deferred.length;
+async function deferWaves(
+  run: Runner,
+  ports: CellPorts,
+  input: CellInput,
+  waves: readonly (readonly string[])[],
+  name: string,
+  why: string,
+): Promise<CureResult> {
+  let codeChanges: CodeChanges = {};
+  for (const [w, ids] of waves.entries()) {
+    const changes = await run.step(`${name}-${w}`, () => deferEntries(ports, input.runId, ids, 'resize-budget', why));
+    codeChanges = addNumbers(codeChanges, changes);
+  }
+  return { ...NOTHING_CURED, codeChanges };
 }

@@ -2,7 +2,7 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import { type DurableExecutionConfig, withDurableExecution } from '@aws/durable-execution-sdk-js';
 import type { Wire } from '../aws/clients.ts';
-import { type Deployment, deploymentFromEnvironment } from '../aws/deployment.ts';
+import { type Deployment, deploymentFromEnvironment, nextFunction } from '../aws/deployment.ts';
 import { createOpenCell } from '../aws/open-cell.ts';
 import { lazily } from '../lazily.ts';
 import { lambdaTelemetry, type Telemetry } from '../telemetry.ts';
@@ -20,7 +20,7 @@ export function createHandler(
 ) {
   const workflow = cellWorkflow({
     openCell: createOpenCell(deployment, wire),
-    restartFunctionArn: deployment.restartFunctionArn,
+    restartFunctionArn: nextFunction(deployment, 'restart'),
     tempo,
   });
   return withDurableExecution((input: CellInput, context: DurableContext) => {

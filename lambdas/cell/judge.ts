@@ -99,8 +99,8 @@ export async function judgePage(
     let unread: string | null = null;
     if (needsSecondReading(judge())) {
       const reading = await readAgain(ports, finding);
-      if (reading.status === 'read') finding = { ...finding, console: reading };
-      else unread = whyUnread(reading);
+      unread = whyUnread(reading);
+      if (reading.status === 'read' && unread === null) finding = { ...finding, console: reading };
       if (reading.status === 'unreadable' && reading.error.kind === 'failed') errors = [...errors, reading.error];
     }
     if (unread === null && needsPreflight(judge())) {
@@ -110,14 +110,16 @@ export async function judgePage(
     let entry = entryOf(finding, decision);
     const drift = input.planId ? driftFrom(plan.get(entry.instanceId), entry) : null;
     if (drift !== null) entry = refuse(entry, drift);
-    if (entry.action === 'resize') left = { ...left, resizesLeft: left.resizesLeft - 1 };
+    if (entry.action === 'assess' && left.resizesLeft <= 0) entry = spent(entry);
+    // An assess may become a resize, so it is paid for like one.
+    if (entry.action === 'resize' || entry.action === 'assess') left = { ...left, resizesLeft: left.resizesLeft - 1 };
     if (entry.action === 'restart-then-resize') left = { ...left, restartsLeft: left.restartsLeft - 1 };
     if (entry.action !== 'leave' && entry.action !== 'defer') ids[entry.action].push(entry.instanceId);
-    if (entry.code !== record.entry.code) {
-      codeChanges[record.entry.code] = (codeChanges[record.entry.code] ?? 0) - 1;
+    if (entry.code !== record.surveyed) {
+      codeChanges[record.surveyed] = (codeChanges[record.surveyed] ?? 0) - 1;
       codeChanges[entry.code] = (codeChanges[entry.code] ?? 0) + 1;
     }
-    changed.push({ entry, finding: JSON.stringify(finding), pass });
+    changed.push({ ...record, entry, finding: JSON.stringify(finding) });
   }
   mustAnswer(await ports.ledger.putEntries(input.runId, input.cell, changed));
   const judged = new Map(changed.map((r) => [r.entry.instanceId, r.entry]));
@@ -149,9 +151,21 @@ export async function readAgain(ports: CellPorts, finding: Finding): Promise<Con
   return ports.console.read(finding.instance.instanceId, finding.console.mark);
 }
 
-/** Why a second reading says nothing. */
-export function whyUnread(reading: ConsoleReading): string {
-  return reading.status === 'unreadable' ? `${reading.error.code}: ${reading.error.message}` : 'it was empty';
+/** Why a second reading excludes nothing; null when it shows the overflow as the first one did. */
+export function whyUnread(reading: ConsoleReading): string | null {
+  if (reading.status === 'unreadable')
+    return `it could not be read a second time: ${reading.error.code}: ${reading.error.message}`;
+  if (reading.status !== 'read' || reading.evidence.empty) return 'it was empty at the second reading';
+  return reading.evidence.verdict === 'none' ? 'it no longer shows the overflow' : null;
+}
+
+function spent(entry: ActionEntry): ActionEntry {
+  return {
+    ...entry,
+    action: 'defer',
+    reason: `${entry.reason} This run has used up its resizes.`,
+    next: 'The next run looks again.',
+  };
 }
 
 /** Row 12 with a check that cannot be read: closed, as every unreadable check. */
@@ -160,7 +174,7 @@ export function signOfLifeNotExcluded(why: string): Decision {
     action: 'leave',
     code: 'sign-of-life',
     method: null,
-    reason: `The console could not be read a second time (${why}), so a sign of life cannot be excluded.`,
+    reason: `Its console was read twice, and ${why}, so a sign of life cannot be excluded.`,
     next: 'Look at the instance; the next run reads it again.',
   };
 }

@@ -1,7 +1,7 @@
 /** Keeping and telling what came of an instance: ledger, log record, status tag, event. */
 import type { ActionEntry, Outcome } from '../../domain/contracts.ts';
 import { type CallError, cellName, type InstanceHistory } from '../../domain/finding.ts';
-import type { CellPorts, EntryRecord } from '../../domain/ports.ts';
+import type { Answer, CellPorts, EntryRecord } from '../../domain/ports.ts';
 import type { OutcomeMeta } from '../../domain/runbook-result.ts';
 import { mustAnswer } from '../errors.ts';
 
@@ -35,23 +35,29 @@ export async function conclude(
     ),
   );
   const failures: CallError[] = [];
-  const tell = (answer: { ok: true } | { ok: false; error: CallError }) => {
-    if (!answer.ok) failures.push(answer.error);
+  // A channel that failed is left alone for the rest of the batch: fifty time-outs in a row would outlast the function.
+  const tell = async (message: () => Promise<Answer<null>>, channel: { broken: boolean }): Promise<void> => {
+    if (channel.broken) return;
+    const answer = await message();
+    if (answer.ok) return;
+    channel.broken = true;
+    failures.push(answer.error);
   };
+  const tags = { broken: false };
+  const events = { broken: false };
   for (const { record, history } of concluded) {
     const { entry } = record;
     if (history) mustAnswer(await ports.ledger.putHistory(ports.cell, entry.instanceId, history));
     if (!entry.outcome) continue;
-    tell(await ports.power.tagStatus(entry.instanceId, statusText(entry.outcome)));
-    tell(
-      await ports.news.publish(
-        needsAttention(entry.outcome) ? 'Audit Backlog Instance Needs Attention' : 'Audit Backlog Instance Remediated',
-        eventDetail(runId, entry),
-      ),
-    );
+    const { outcome } = entry;
+    await tell(() => ports.power.tagStatus(entry.instanceId, statusText(outcome)), tags);
+    const type = needsAttention(outcome)
+      ? 'Audit Backlog Instance Needs Attention'
+      : 'Audit Backlog Instance Remediated';
+    await tell(() => ports.news.publish(type, eventDetail(runId, entry)), events);
   }
   const entries = concluded.map((c) => ({ schema: 1, type: 'outcome', runId, ...c.record.entry }));
-  tell(await ports.news.record(streamName(ports, runId), entries));
+  await tell(() => ports.news.record(streamName(ports, runId), entries), { broken: false });
   return failures;
 }
 

@@ -48,13 +48,13 @@ export async function sendOnce(
   const nothing = { commandIds: [], refused: [], sentAt };
   for (const name of ['send', 'send-again']) {
     const once = await atMostOnce<SendAnswer>(context, name, () => ports.runCommand.send(request));
-    if (once.done) {
-      return once.value.ok ? { ...once.value.value, sentAt, error: null } : { ...nothing, error: once.value.error };
-    }
+    if (once.done && once.value.ok) return { ...once.value.value, sentAt, error: null };
     await run.wait(`${name}-settle`, tempo.effectVisibleSeconds);
     const found = await run.step(`${name}-look`, () => ports.runCommand.findSent(command.comment, sentAt));
     if (!found.ok) return { ...nothing, error: found.error };
-    if (found.value.length > 0) return { ...nothing, commandIds: found.value, error: null };
+    // A send that failed half-way has sent something: what SSM knows of it is waited for, the rest was not sent.
+    const failure = once.done && !once.value.ok ? once.value.error : null;
+    if (found.value.length > 0 || failure) return { ...nothing, commandIds: found.value, error: failure };
   }
   return {
     ...nothing,
@@ -68,25 +68,29 @@ export async function sendOnce(
   };
 }
 
-/** Waits until every invocation of these commands ended, or until it has lasted too long. */
+/** Waits until as many invocations as expected have ended, or until it has lasted too long. */
 export async function waitForEnd(
   context: DurableContext,
   ports: CellPorts,
-  commandIds: readonly string[],
+  sent: Pick<Sent, 'commandIds'>,
+  expected: number,
   tempo: Tempo,
 ): Promise<void> {
-  if (commandIds.length === 0) return;
+  if (sent.commandIds.length === 0) return;
   const polls = Math.ceil(tempo.commandEndSeconds / tempo.commandPollSeconds);
   await context.wait('command-runs', { seconds: tempo.commandPollSeconds });
   await context.waitForCondition(
     'command-ended',
     async () => {
-      for (const id of commandIds) {
+      let ended = 0;
+      for (const id of sent.commandIds) {
         const results = await ports.runCommand.results(id);
         // A failed look is not an end; the last look, when the results are recorded, says what failed.
-        if (!results.ok || results.value.some((r) => r.state === 'waiting' || r.state === 'running')) return false;
+        if (!results.ok) return false;
+        ended += results.value.filter((r) => r.state !== 'waiting' && r.state !== 'running').length;
       }
-      return true;
+      // SSM's list lags: an instance that it does not name yet has not ended.
+      return ended >= expected;
     },
     {
       initialState: false,

@@ -26,7 +26,8 @@ export interface CellInput {
 /** Where a page of instances comes from. */
 export type Source = 'lost-agents' | 'impaired' | 'all' | 'named';
 
-export const SURVEY_PAGE_SIZE = 250;
+/** Small enough that a page ends within an invocation even when its calls time out. */
+export const SURVEY_PAGE_SIZE = 100;
 const MOST_ERRORS = 20;
 const CONSOLES_AT_ONCE = 10;
 
@@ -91,22 +92,6 @@ async function pageOfInstances(
   if (ids.value.items.length === 0) return { ok: true, value: { items: [], cursor: ids.value.cursor } };
   const described = await ports.fleet.describeInstances(ids.value.items);
   return described.ok ? { ok: true, value: { items: described.value, cursor: ids.value.cursor } } : described;
-}
-
-function namedButGone(input: CellInput, cursor: string | null, found: readonly InstanceFacts[]): CallError[] {
-  const from = Number(cursor ?? 0);
-  const ids = [...(input.instanceIds ?? [])].sort().slice(from, from + SURVEY_PAGE_SIZE);
-  const known = new Set(found.map((i) => i.instanceId));
-  return ids
-    .filter((id) => !known.has(id))
-    .map((instanceId) => ({
-      call: 'ec2:DescribeInstances',
-      code: 'InvalidInstanceID.NotFound',
-      message: `${instanceId} does not exist in ${input.cell.accountId}/${input.cell.region}`,
-      next: 'Check the id, the account and the region; it was not looked at.',
-      instanceId,
-      kind: 'failed' as const,
-    }));
 }
 
 async function inChunks<T, R>(items: readonly T[], size: number, work: (item: T) => Promise<R>): Promise<R[]> {
@@ -177,18 +162,20 @@ export async function surveyPage(
   input: CellInput,
   source: Source,
   cursor: string | null,
+  pageName: string,
 ): Promise<SurveyPage> {
   const errors: CallError[] = [];
   const page = await pageOfInstances(ports, input, source, cursor);
-  if (!page.ok) return { ...EMPTY_PAGE, errors: [page.error], tally: ports.tally.take() };
-  if (source === 'named') errors.push(...namedButGone(input, cursor, page.value.items));
+  // A listing that fails is never an empty cell, whatever AWS means by it.
+  if (!page.ok) return { ...EMPTY_PAGE, errors: [{ ...page.error, kind: 'failed' }], tally: ports.tally.take() };
   const asked = page.value.items.filter(
     (i) => i.state !== 'terminated' && (input.tags === null || matchesTags(i, input.tags)),
   );
   const ids = asked.map((i) => i.instanceId);
   const pass = source === 'lost-agents' || source === 'impaired' ? 'silent' : 'rest';
   const seen = mustAnswer(await ports.ledger.getEntries(input.runId, input.cell, ids));
-  const seenIds = new Set(seen.map((r) => r.entry.instanceId));
+  // Entries of this very page are of an earlier try of this step: they are counted, and written, again.
+  const seenIds = new Set(seen.filter((r) => r.page !== pageName).map((r) => r.entry.instanceId));
   const looked = await findingsOf(
     ports,
     input.policy,
@@ -222,13 +209,14 @@ export async function surveyPage(
     const second = needsSecondReading(triageInput);
     if (second) totals.secondReadings++;
     if (second || (decision.action !== 'leave' && decision.action !== 'defer')) totals.candidates++;
-    if (decision.code === 'healthy' && finding.history?.proven == null && pass === 'rest') continue;
-    const handled = decision.code === 'healthy' || decision.code === 'already-handled';
-    const outcome = handled ? aftercareOf(finding, input.policy, now) : null;
+    if (decision.code === 'healthy' && finding.history?.proven == null && source === 'all') continue;
+    const outcome = aftercareOf(finding, decision.code, input.policy, now);
     records.push({
       entry: { ...entryOf(finding, decision), outcome },
       finding: JSON.stringify(finding),
       pass,
+      page: pageName,
+      surveyed: decision.code,
     });
   }
   mustAnswer(await ports.ledger.putEntries(input.runId, input.cell, records));

@@ -4,6 +4,9 @@ import type { CellPorts, HubPorts, OpenCell } from '../../domain/ports.ts';
 import { reconcileDecision } from '../../domain/reconcile.ts';
 import { targetCells } from '../sweep/targets.ts';
 
+/** So that cells that do not answer cannot starve the others of a round. */
+const CELLS_AT_ONCE = 20;
+
 /** What one round did, for the function's log and its answer. */
 export interface Reconciled {
   readonly started: readonly string[];
@@ -20,8 +23,10 @@ export async function reconcile(hub: HubPorts, openCell: OpenCell): Promise<Reco
     left: [] as Reconciled['left'][number][],
     errors: [] as Reconciled['errors'][number][],
   };
-  for (const cell of targetCells({}, hub.policy, hub.home)) {
-    await reconcileCell(hub, openCell(cell, hub.policy.quotaShare), cell, sum);
+  const cells = targetCells({}, hub.policy, hub.home);
+  for (let i = 0; i < cells.length; i += CELLS_AT_ONCE) {
+    const some = cells.slice(i, i + CELLS_AT_ONCE);
+    await Promise.all(some.map((cell) => reconcileCell(hub, openCell(cell, hub.policy.quotaShare), cell, sum)));
   }
   if (sum.errors.length > 0) {
     const text = sum.errors

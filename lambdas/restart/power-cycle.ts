@@ -22,6 +22,10 @@ function failed(message: string, next: string, error: CallError | null = null): 
   return { result: 'failed', message, next, error };
 }
 
+function untouched(what: string, error: CallError): Failure {
+  return { result: 'untouched', message: `It was not ${what}: ${says(error)}`, next: error.next, error };
+}
+
 function says(error: CallError): string {
   return `${error.call}: ${error.code}: ${error.message}`;
 }
@@ -74,15 +78,14 @@ export class PowerCycler {
   /** null: it is stopped. */
   async #stop(): Promise<Failure | null> {
     for (const name of ['stop', 'stop-again']) {
-      const once = await atMostOnce(this.#context, name, () => this.#ports.power.stop(this.#instanceId));
-      if (once.done && !once.value.ok) {
-        // The call failed, but an answer may be wrong about its effect (a time-out after it): the state decides.
-        if (await this.#leftRunning(`${name}-look`)) break;
-        await this.#step('unmark-untouched', () => this.#ports.power.unmarkStopped(this.#instanceId));
-        const { error } = once.value;
-        return { result: 'untouched', message: `It was not stopped: ${says(error)}`, next: error.next, error };
-      }
-      if (once.done || (await this.#leftRunning(`${name}-look`))) break;
+      const once = await atMostOnce<Answer<null>>(this.#context, name, () => this.#ports.power.stop(this.#instanceId));
+      if (once.done && once.value.ok) break;
+      // The answer is missing or a refusal, and a refusal may be wrong about its effect: the state decides. One that
+      // cannot be read is no `running`: the tag stays, and the waiting goes on.
+      if ((await this.#stateAfter(`${name}-look`)) !== 'running') break;
+      if (!once.done || once.value.ok) continue;
+      await this.#step('unmark-untouched', () => this.#ports.power.unmarkStopped(this.#instanceId));
+      return untouched('stopped', once.value.error);
     }
     const look = await this.#waitForState('stopped', ['stopped', 'terminated'], this.#tempo.stopSeconds);
     if (look?.state === 'stopped') return null;
@@ -112,12 +115,14 @@ export class PowerCycler {
         `running-${i}`,
         ['running', 'stopped', 'terminated'],
         this.#tempo.startSeconds,
-        {
-          fromStopped: this.#tempo.effectVisibleSeconds,
-        },
+        this.#tempo.effectVisibleSeconds,
       );
       if (look?.state === 'running') return null;
-      if (!once.done && look?.state === 'stopped') continue;
+      const refusedForGood = error?.kind === 'definitive' || (once.done && once.value.ok);
+      if (look?.state === 'stopped' && !refusedForGood) {
+        lack ??= error;
+        continue;
+      }
       const why = error ? says(error) : `it is ${look?.state ?? 'unknown'} (${look?.stateReason ?? 'no reason given'})`;
       return failed(
         `It was stopped and did not start: ${why}`,
@@ -127,8 +132,8 @@ export class PowerCycler {
     }
     return {
       result: 'awaiting-capacity',
-      message: `It is stopped, and AWS has had no capacity for ${this.#tempo.capacitySeconds / 60} minutes: ${lack ? says(lack) : 'the start was interrupted'}`,
-      next: 'Nothing to do yet: it is started as soon as there is capacity. Faster: change its type or zone by hand.',
+      message: `It is stopped and could not be started for ${this.#tempo.capacitySeconds / 60} minutes: ${lack ? says(lack) : 'the start was interrupted'}`,
+      next: '`reconcile` goes on trying every five minutes. Faster: change its type or zone by hand.',
       error: lack,
     };
   }
@@ -149,12 +154,10 @@ export class PowerCycler {
     const before = await this.#step('console-before', () => this.#ports.console.read(this.#instanceId, null));
     for (const name of ['reboot', 'reboot-again']) {
       const since = await this.#now(`${name}-time`);
-      const once = await atMostOnce(this.#context, name, () => this.#ports.power.reboot(this.#instanceId));
-      if (once.done && !once.value.ok) {
-        const { error } = once.value;
-        if (error.kind === 'definitive')
-          return { result: 'untouched', message: `It was not rebooted: ${says(error)}`, next: error.next, error };
-      }
+      const once = await atMostOnce<Answer<null>>(this.#context, name, () =>
+        this.#ports.power.reboot(this.#instanceId),
+      );
+      if (once.done && !once.value.ok && !once.value.lost) return untouched('rebooted', once.value.error);
       const back = await this.#waitForAgent(since, name);
       if (back.result === 'back' || (once.done && once.value.ok)) return back;
       const after = await this.#step(`${name}-look`, () => this.#ports.console.read(this.#instanceId, null));
@@ -166,7 +169,7 @@ export class PowerCycler {
       if (rebooted) return back;
     }
     return failed(
-      'The function died twice while it asked for the reboot, and the machine shows no new boot.',
+      'Nobody saw the answer to two requests for a reboot, and the machine shows no new boot.',
       'Reboot it by hand (aws ec2 reboot-instances); the next run looks again.',
     );
   }
@@ -185,22 +188,24 @@ export class PowerCycler {
     );
   }
 
-  /** Whether the instance left `running` within the time that an effect needs to show. */
-  async #leftRunning(name: string): Promise<boolean> {
+  /** The state once an effect had time to show: as soon as it is not `running`, else the last that could be read. */
+  async #stateAfter(name: string): Promise<string | null> {
     const seen = await this.#poll(name, this.#tempo.effectVisibleSeconds, async () => {
       const look = await this.#describe();
       return look.ok && look.value && look.value.state !== 'running' ? look.value : null;
     });
-    return seen !== null;
+    if (seen) return seen.state;
+    const last = await this.#step(`${name}-last`, () => this.#describe());
+    return last.ok ? (last.value?.state ?? null) : null;
   }
 
   async #waitForState(
     name: string,
     wanted: readonly string[],
     seconds: number,
-    { fromStopped = 0 }: { fromStopped?: number } = {},
+    staleSeconds = 0,
   ): Promise<Look | null> {
-    const patience = Math.ceil(fromStopped / this.#tempo.powerPollSeconds);
+    const patience = Math.ceil(staleSeconds / this.#tempo.powerPollSeconds);
     const seen = await this.#poll(name, seconds, async (looks) => {
       const look = await this.#describe();
       if (!look.ok || !look.value || !wanted.includes(look.value.state)) return null;

@@ -1,9 +1,9 @@
 /** One hung machine brought back and cured: looked at again, restarted at most once for its evidence, resized, proven. */
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
-import type { ActionEntry, Outcome, RestartMethod } from '../../domain/contracts.ts';
+import type { Outcome, RestartMethod } from '../../domain/contracts.ts';
 import { entryOf } from '../../domain/entry.ts';
 import type { CallError, Finding } from '../../domain/finding.ts';
-import { nextHistory } from '../../domain/history.ts';
+import { type HistoryEvent, nextHistory } from '../../domain/history.ts';
 import type { CallTally, CellPorts, EntryRecord, OpenCell, RunbookDocument } from '../../domain/ports.ts';
 import { type Decision, triage } from '../../domain/triage.ts';
 import { batchesFor } from '../cell/batches.ts';
@@ -52,13 +52,15 @@ export function restartWorkflow(openCell: OpenCell, tempo: Tempo) {
       const why = `The run ${taken.holder} is working on this instance.`;
       return finish(run, ports, input, declined(why, 'Nothing: that run reports what it does.'));
     }
-    const look = await run.step('second-look', () => lookAgain(ports, input));
-    let result: RestartResult;
-    if (look.go === 'no') result = await finish(run, ports, input, declined(look.why, look.next));
-    else if (look.go === 'resize') result = await resize(context, ports, input, null, tempo);
-    else result = await restart(context, ports, input, look, tempo);
-    await run.step('release', () => ports.ledger.releaseLease(lease, input.runId));
-    return result;
+    try {
+      const look = await run.step('second-look', () => lookAgain(ports, input));
+      if (look.go === 'no') return await finish(run, ports, input, declined(look.why, look.next));
+      if (look.go === 'resize') return await resize(context, ports, input, null, tempo);
+      return await restart(context, ports, input, look, tempo);
+    } finally {
+      // A lease that cannot be given back expires by itself.
+      await run.step('release', () => ports.ledger.releaseLease(lease, input.runId));
+    }
   };
 }
 
@@ -71,6 +73,11 @@ async function lookAgain(ports: CellPorts, input: RestartInput): Promise<SecondL
   if (!record)
     return { go: 'no', why: 'The plan of this run does not name the instance.', next: 'Report this: it is a bug.' };
   const planned = record.entry;
+  const pause = await ports.ledger.getPause();
+  if (!pause.ok || pause.value) {
+    const why = pause.ok ? `Acting was paused: ${pause.value?.reason}` : 'Whether acting is paused could not be read.';
+    return { go: 'no', why, next: 'End the pause; the next run looks again.' };
+  }
   const before = JSON.parse(record.finding) as Finding;
   const described = await ports.fleet.describeInstances([input.instanceId]);
   if (!described.ok) {
@@ -83,7 +90,7 @@ async function lookAgain(ports: CellPorts, input: RestartInput): Promise<SecondL
   const { findings } = await findingsOf(ports, input.policy, [instance], () => mark);
   const finding = findings[0];
   if (!finding) return { go: 'no', why: 'It could not be looked at again.', next: 'The next run looks again.' };
-  const decision = await decideAgain(ports, input, finding, planned);
+  const decision = decideAgain(ports, input, finding);
   if (decision.action === 'resize') return { go: 'resize' };
   if (decision.action !== 'restart-then-resize' || decision.method === null) {
     return { go: 'no', why: `Just before acting, it was looked at again: ${decision.reason}`, next: decision.next };
@@ -99,15 +106,9 @@ async function lookAgain(ports: CellPorts, input: RestartInput): Promise<SecondL
 }
 
 /** The same triage on fresh facts. Breaker and budget were judged by the cell, which reserved this restart. */
-async function decideAgain(
-  ports: CellPorts,
-  input: RestartInput,
-  finding: Finding,
-  planned: ActionEntry,
-): Promise<Decision> {
-  if (planned.evidence !== null && finding.console.status !== 'read') {
-    return signOfLifeNotExcluded(whyUnread(finding.console));
-  }
+function decideAgain(ports: CellPorts, input: RestartInput, finding: Finding): Decision {
+  const unread = whyUnread(finding.console);
+  if (unread !== null) return signOfLifeNotExcluded(unread);
   return triage({
     finding,
     policy: input.policy,
@@ -125,27 +126,30 @@ async function restart(
   tempo: Tempo,
 ): Promise<RestartResult> {
   const run = durableRunner(context);
+  const at = await run.step('attempt-time', async () => ports.clock.now());
+  const attempt: HistoryEvent = { kind: 'restart-attempt', at, evidenceKey: look.evidenceKey };
   const cycle = await new PowerCycler(context, ports, input.instanceId, input.runId, tempo).run(look.method, () =>
-    recordAttempt(run, ports, input, look.evidenceKey),
+    run.step('attempt', () => remember(ports, input, attempt)),
   );
-  if (cycle.result === 'back')
+  if (cycle.result === 'back') {
     return resize(context, ports, input, { method: look.method, backAt: cycle.backAt }, tempo);
+  }
+  if (cycle.result === 'untouched') {
+    await run.step('no-attempt', () => remember(ports, input, { kind: 'restart-refused', at, attemptAt: at }));
+  }
   const result = cycle.result === 'awaiting-capacity' ? cycle.result : 'restart-failed';
   const restartedBy = cycle.result === 'untouched' ? null : look.method;
   const done = await finish(run, ports, input, { result, message: cycle.message, next: cycle.next, restartedBy });
-  if (cycle.result !== 'untouched') await run.step('alarm', () => alarm(ports, input, cycle));
-  return { ...done, errors: mergeErrors(done.errors, cycle.error ? [cycle.error] : []) };
+  const alarmed = cycle.result === 'untouched' ? null : await run.step('alarm', () => alarm(ports, input, cycle));
+  const errors = [...(cycle.error ? [cycle.error] : []), ...(alarmed && !alarmed.ok ? [alarmed.error] : [])];
+  return { ...done, errors: mergeErrors(done.errors, errors) };
 }
 
 /** Kept before the power call, so that no crash after it can lead to a second restart for this evidence. */
-async function recordAttempt(run: Runner, ports: CellPorts, input: RestartInput, evidenceKey: string): Promise<void> {
-  const at = await run.step('attempt-time', async () => ports.clock.now());
-  await run.step('attempt', async () => {
-    const histories = mustAnswer(await ports.ledger.getHistories(input.cell, [input.instanceId]));
-    const event = { kind: 'restart-attempt', at, evidenceKey } as const;
-    const history = nextHistory(histories.get(input.instanceId) ?? null, event);
-    mustAnswer(await ports.ledger.putHistory(input.cell, input.instanceId, history));
-  });
+async function remember(ports: CellPorts, input: RestartInput, event: HistoryEvent): Promise<void> {
+  const histories = mustAnswer(await ports.ledger.getHistories(input.cell, [input.instanceId]));
+  const history = nextHistory(histories.get(input.instanceId) ?? null, event);
+  mustAnswer(await ports.ledger.putHistory(input.cell, input.instanceId, history));
 }
 
 function alarm(ports: CellPorts, input: RestartInput, cycle: Exclude<PowerCycle, { result: 'back' }>) {
@@ -170,7 +174,7 @@ async function resize(
   if (!batch) throw new Error(`run ${runId} has no entry of ${instanceId} in the ledger; nothing was sent to it`);
   const command = { batch, document, comment: `audit-backlog ${runId} ${instanceId}`, maxErrors: '0' };
   const sent = await sendOnce(context, ports, command, tempo);
-  await waitForEnd(context, ports, sent.commandIds, tempo);
+  await waitForEnd(context, ports, sent, batch.instanceIds.length - sent.refused.length, tempo);
   const cured = await run.step('record', () => recordBatch(ports, runId, batch, sent, restarted));
   const result = cured.results[0]?.result ?? 'failed';
   return { instanceId, result, errors: cured.errors, tally: addTally(NO_CALLS, cured.tally) };

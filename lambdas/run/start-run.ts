@@ -13,9 +13,12 @@ import type { Answer, HubPorts, RunRecord } from '../../domain/ports.ts';
 import { checkRequestAgainstPolicy, effectiveMode, gateVerdict } from '../../domain/safety.ts';
 import { InvalidInputError, parseInput } from '../../domain/validation.ts';
 import { CallFailedError, mustAnswer } from '../errors.ts';
-import { allEntries, bounded } from '../sweep/report.ts';
+import { bounded, storedReport } from '../sweep/report.ts';
 import { targetCells } from '../sweep/targets.ts';
 import type { SweepInput } from '../sweep/workflow.ts';
+
+/** A durable execution has at most 3,000 operations, and a cell takes two of its sweep's. */
+const MOST_CELLS = 1400;
 
 /** What `run` answers at once. */
 export interface RunStarted {
@@ -62,7 +65,12 @@ async function startRun(hub: HubPorts, request: RunRequest): Promise<RunStarted>
   const gate = wanted === 'apply' ? await askGate(hub) : { open: true, reasons: [] };
   const mode = effectiveMode(request, hub.policy, gate);
   const runId = runIdOf(request, hub.clock.now());
-  const targets = planned ? planned.request : { accounts: request.accounts, regions: request.regions };
+  const targets: Pick<RunRequest, 'accounts' | 'regions'> = planned ? planned.request : request;
+  const cells = targetCells(targets, hub.policy, hub.home);
+  if (cells.length > MOST_CELLS) {
+    const asked = `${cells.length} cells (accounts x regions) are more than the ${MOST_CELLS} that one run can hold`;
+    throw new InvalidInputError(`run request: ${asked}; ask for fewer regions or accounts`);
+  }
   const input: SweepInput = {
     runId,
     mode,
@@ -70,7 +78,7 @@ async function startRun(hub: HubPorts, request: RunRequest): Promise<RunStarted>
     policy: hub.policy,
     policyDigest: digest,
     gate,
-    cells: targetCells(targets as RunRequest, hub.policy, hub.home),
+    cells,
   };
   const started = await hub.startSweep(runId, input);
   return {
@@ -122,14 +130,19 @@ async function applicablePlan(hub: HubPorts, planId: string, digest: string): Pr
   return plan;
 }
 
-/** From the scheduled time, so that duplicate deliveries are one run; else from now and four random letters. */
+/**
+ * From the scheduled time and what is asked for, so that duplicate deliveries are one run and two schedules of the same
+ * second are two; else from now and four random letters.
+ */
 function runIdOf(request: RunRequest, now: string): string {
   const stamp = (iso: string) => new Date(iso).toISOString().replace(/[-:]|\.\d+/g, '');
-  if (request.scheduledAt) return `s-${stamp(request.scheduledAt)}`;
-  const letters = Math.floor(Math.random() * 36 ** 4)
-    .toString(36)
-    .padStart(4, '0');
-  return `m-${stamp(now)}-${letters}`;
+  if (request.scheduledAt) {
+    const { reason: _reason, scheduledAt, schema: _schema, ...asked } = request;
+    const digest = createHash('sha256').update(JSON.stringify(asked)).digest('hex').slice(0, 6);
+    return `s-${stamp(scheduledAt)}-${digest}`;
+  }
+  const letters = Math.floor(Math.random() * 36 ** 4);
+  return `m-${stamp(now)}-${letters.toString(36).padStart(4, '0')}`;
 }
 
 async function statusOf(hub: HubPorts, runId: string): Promise<RunStatus | RunReport> {
@@ -143,8 +156,8 @@ async function statusOf(hub: HubPorts, runId: string): Promise<RunStatus | RunRe
   if (!record) return answer('unknown', 'No such run: it has not begun yet, or its records have expired.');
   if (record.status === 'failed')
     return answer('failed', record.failure ?? 'It failed; see the log of the sweep function.');
-  if (record.status === 'started' || !record.report) return answer('started', `It runs since ${record.startedAt}.`);
-  const report = { ...record.report, actions: await allEntries(hub.ledger, runId) };
+  const report = await storedReport(hub.ledger, record);
+  if (!report) return answer('started', `It runs since ${record.startedAt}.`);
   return bounded(report, 'the ledger and the log group have the actions');
 }
 

@@ -72,7 +72,7 @@ export const RUNBOOK_PARAMETERS = [
 export type RunbookParameterName = (typeof RUNBOOK_PARAMETERS)[number]['name'];
 
 /** Longest run of the script on an instance before the agent ends it. Unit: seconds. */
-export const RUNBOOK_TIMEOUT_SECONDS = 600;
+export const RUNBOOK_TIMEOUT_SECONDS = 300;
 
 /** An SSM document of schema 2.2, as far as this one uses it. */
 export interface SsmDocument {

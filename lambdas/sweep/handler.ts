@@ -2,7 +2,7 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import { type DurableExecutionConfig, withDurableExecution } from '@aws/durable-execution-sdk-js';
 import type { Wire } from '../aws/clients.ts';
-import { type Deployment, deploymentFromEnvironment } from '../aws/deployment.ts';
+import { type Deployment, deploymentFromEnvironment, nextFunction } from '../aws/deployment.ts';
 import { createHubPorts } from '../aws/open-cell.ts';
 import { lazily } from '../lazily.ts';
 import { lambdaTelemetry, type Telemetry } from '../telemetry.ts';
@@ -16,7 +16,7 @@ export function createHandler(
   durable?: DurableExecutionConfig,
 ) {
   const openHub = () => createHubPorts(deployment, wire);
-  const workflow = sweepWorkflow({ openHub, cellFunctionArn: deployment.cellFunctionArn });
+  const workflow = sweepWorkflow({ openHub, cellFunctionArn: nextFunction(deployment, 'cell') });
   return withDurableExecution(async (input: SweepInput, context: DurableContext) => {
     context.configureLogger({ customLogger: telemetry.logger });
     const report = await workflow(input, context);

@@ -54,10 +54,26 @@ export function assembleReport({ run, endedAt, cells, entries, images, launchTem
   };
 }
 
-/** The report as a function may return it: without its actions where they would make it too large. */
+/** A run's whole report from what the ledger holds of it; null while it is not done. */
+export async function storedReport(ledger: LedgerPort, record: RunRecord): Promise<RunReport | null> {
+  if (record.status !== 'done' || !record.report) return null;
+  const cells = mustAnswer(await ledger.getCellReports(record.runId));
+  return { ...record.report, cells: [...cells], actions: await allEntries(ledger, record.runId) };
+}
+
+/** The report as a function may return it: what makes it too large is left out, and it says so and where the whole is. */
 export function bounded(report: RunReport, where: string): RunReport {
-  if (Buffer.byteLength(JSON.stringify(report)) <= LARGEST_ANSWER) return report;
-  const small = { ...report, actions: [], truncated: true, where };
-  if (Buffer.byteLength(JSON.stringify(small)) <= LARGEST_ANSWER) return small;
-  return { ...small, groups: [], cells: small.cells.map((cell) => ({ ...cell, errors: [], apiCalls: {} })) };
+  const said = { truncated: true, where };
+  const smaller: readonly ((r: RunReport) => RunReport)[] = [
+    (r) => r,
+    (r) => ({ ...r, ...said, actions: [] }),
+    (r) => ({ ...r, ...said, actions: [], groups: [] }),
+    (r) => ({ ...r, ...said, actions: [], groups: [], cells: [] }),
+  ];
+  const fitting = smaller
+    .map((make) => make(report))
+    .find((r) => Buffer.byteLength(JSON.stringify(r)) <= LARGEST_ANSWER);
+  return (
+    fitting ?? { ...report, ...said, actions: [], groups: [], cells: [], gate: { open: report.gate.open, reasons: [] } }
+  );
 }

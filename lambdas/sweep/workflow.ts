@@ -1,12 +1,14 @@
 /** One run over its cells: side by side, each in an execution of its own, then the report and the news of it. */
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
-import type { CellReport, Gate, RunReport, RunRequest } from '../../domain/contracts.ts';
-import { type Cell, cellName } from '../../domain/finding.ts';
+import type { ActionEntry, CellReport, Gate, RunReport, RunRequest, TriageCode } from '../../domain/contracts.ts';
+import { SCHEMA } from '../../domain/contracts.ts';
+import { type CallError, type Cell, cellName } from '../../domain/finding.ts';
 import { type Policy, policyForCell } from '../../domain/policy.ts';
 import type { HubPorts, RunRecord } from '../../domain/ports.ts';
+import { isAffected, UNKNOWN_CODES } from '../../domain/totals.ts';
 import type { CellInput } from '../cell/survey.ts';
 import type { CellResult } from '../cell/workflow.ts';
-import { ALL_ITEMS, durableRunner } from '../durable.ts';
+import { ALL_ITEMS, addNumbers, durableRunner } from '../durable.ts';
 import { mustAnswer } from '../errors.ts';
 import { allEntries, assembleReport, bounded } from './report.ts';
 import { summaryText } from './summary.ts';
@@ -45,24 +47,28 @@ function cellInput(input: SweepInput, cell: Cell): CellInput {
   };
 }
 
-/** A cell whose function failed as a whole: nothing is known of it, and that is what the report says. */
-function lostCell(cell: Cell, error: Error | undefined): CellReport {
+/** A cell whose function failed as a whole: what it had written down counts, and the report says that it is not all. */
+function lostCell(cell: Cell, why: string, entries: readonly ActionEntry[]): CellReport {
+  const own = entries.filter((e) => e.accountId === cell.accountId && e.region === cell.region);
+  const codes: Partial<Record<TriageCode, number>> = {};
+  for (const { code } of own) codes[code] = (codes[code] ?? 0) + 1;
+  const unknown = UNKNOWN_CODES.reduce((sum, code) => sum + (codes[code] ?? 0), 0);
   return {
     ...cell,
     status: 'failed',
     errors: [
       {
         call: 'lambda:Invoke',
-        code: error?.name ?? 'Unfinished',
-        message: `the sweep of ${cellName(cell)} did not come to its end: ${error?.message ?? 'no result'}`,
-        next: 'Look at the log of the cell function. What it had begun is in the ledger; run again.',
+        code: 'CellFailed',
+        message: `the sweep of ${cellName(cell)} did not come to its end: ${why}`,
+        next: 'Look at the log of the cell function; run again.',
       },
     ],
-    instances: 0,
-    consolesRead: 0,
-    unknown: 0,
-    affected: 0,
-    codes: {},
+    instances: own.length,
+    consolesRead: own.filter((e) => e.evidence !== null).length,
+    unknown,
+    affected: own.filter(isAffected).length,
+    codes,
     breaker: { open: false, reason: null },
     apiCalls: {},
     throttled: 0,
@@ -90,61 +96,102 @@ export function sweepWorkflow({ openHub, cellFunctionArn }: SweepDeployment) {
       mustAnswer(await hub.ledger.putRun(opened));
       return opened;
     });
-    const done = await context.map(
-      'cells',
-      [...input.cells],
-      (c, cell) => c.invoke<CellInput, CellResult>('cell', cellFunctionArn, cellInput(input, cell)),
-      { maxConcurrency: CELLS_AT_ONCE, completionConfig: ALL_ITEMS },
-    );
-    const results = input.cells.map((cell, i): CellResult => {
-      const item = done.all.find((one) => one.index === i);
-      return item?.result ?? { report: lostCell(cell, item?.error), images: {}, launchTemplates: {} };
-    });
-    return run.step('report', () => report(hub, record, results));
+    try {
+      const done = await context.map(
+        'cells',
+        [...input.cells],
+        (c, cell) => c.invoke<CellInput, CellResult>('cell', cellFunctionArn, cellInput(input, cell)),
+        { maxConcurrency: CELLS_AT_ONCE, completionConfig: ALL_ITEMS },
+      );
+      const results = input.cells.map((cell, i): CellOutcome => {
+        const item = done.all.find((one) => one.index === i);
+        return item?.result ?? { lost: cell, why: item?.error?.message ?? 'no result' };
+      });
+      return await run.step('report', () => report(hub, record, results));
+    } catch (error) {
+      const why = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+      await run.step('failed', () => fail(hub, record, why));
+      throw error;
+    }
   };
 }
 
-async function report(hub: HubPorts, record: RunRecord, results: readonly CellResult[]): Promise<RunReport> {
+/** A run that came to no report says so: to whoever asks for its status, and to a person. */
+async function fail(hub: HubPorts, record: RunRecord, failure: string): Promise<void> {
+  mustAnswer(await hub.ledger.putRun({ ...record, status: 'failed', endedAt: hub.clock.now(), failure }));
+  mustAnswer(await hub.news.notify(`Audit backlog: run ${record.runId} failed`, failure));
+}
+
+/** What a cell came to: its result, or that its function failed as a whole. */
+type CellOutcome = CellResult | { readonly lost: Cell; readonly why: string };
+
+async function report(hub: HubPorts, record: RunRecord, results: readonly CellOutcome[]): Promise<RunReport> {
   const entries = await allEntries(hub.ledger, record.runId);
-  const lost = new Set(
-    results
-      .filter(({ report }) => report.status === 'failed')
-      .map(({ report }) => `${report.accountId}/${report.region}`),
-  );
-  const whole = assembleReport({
+  const cells: CellReport[] = [];
+  for (const result of results) {
+    if ('report' in result) cells.push(result.report);
+    else {
+      const lost = lostCell(result.lost, result.why, entries);
+      mustAnswer(await hub.ledger.putCellReport(record.runId, lost));
+      cells.push(lost);
+    }
+  }
+  const kept = results.filter((result): result is CellResult => 'report' in result);
+  const assembled = assembleReport({
     run: record,
     endedAt: hub.clock.now(),
-    cells: results.map((r) => r.report),
-    // What a lost cell had written is in the ledger, but its counts are not: it would not add up.
-    entries: entries.filter((e) => !lost.has(`${e.accountId}/${e.region}`)),
-    images: addAll(results.map((r) => r.images)),
-    launchTemplates: addAll(results.map((r) => r.launchTemplates)),
-  });
-  const { actions: _actions, ...withoutActions } = whole;
-  mustAnswer(await hub.ledger.putRun({ ...record, status: 'done', endedAt: whole.endedAt, report: withoutActions }));
-  const { runId, mode, totals, complete, groups, gate } = whole;
-  const cells = whole.cells.map(({ apiCalls: _apiCalls, ...cell }) => cell);
-  await hub.news.record(`${runId}/report`, [{ type: 'report', ...withoutActions }]);
-  await hub.news.publish('Audit Backlog Sweep Completed', {
-    schema: 1,
-    runId,
-    mode,
-    complete,
-    totals,
-    groups,
-    gate,
     cells,
+    entries,
+    images: kept.reduce((sum, one) => addNumbers(sum, one.images), {}),
+    launchTemplates: kept.reduce((sum, one) => addNumbers(sum, one.launchTemplates), {}),
   });
-  if (needsAPerson(whole)) await hub.news.notify(`Audit backlog: run ${runId} needs you`, summaryText(whole));
-  return bounded(whole, `{"status":"${runId}"} to the run function, or the ledger, has the actions`);
+  const whole = withNamedButGone(assembled, record.request.instanceIds ?? []);
+  const told = await tell(hub, whole);
+  const final = told.length === 0 ? whole : withErrors(whole, told);
+  const { actions: _actions, cells: _cells, ...kernel } = final;
+  mustAnswer(await hub.ledger.putRun({ ...record, status: 'done', endedAt: final.endedAt, report: kernel }));
+  return bounded(final, `{"status":"${final.runId}"} to the run function, or the ledger, has the actions`);
+}
+
+/** Log record, event, and a message where a person is needed. What could not be told is an error of the run. */
+async function tell(hub: HubPorts, whole: RunReport): Promise<CallError[]> {
+  const { runId, mode, totals, complete, groups, gate } = whole;
+  const summary = { schema: SCHEMA, runId, mode, complete, totals, groups: groups.slice(0, 20), gate };
+  const answers = [
+    await hub.news.record(`${runId}/report`, [{ type: 'report', ...summary }]),
+    await hub.news.publish('Audit Backlog Sweep Completed', summary),
+    ...(needsAPerson(whole)
+      ? [await hub.news.notify(`Audit backlog: run ${runId} needs you`, summaryText(whole))]
+      : []),
+  ];
+  return answers.flatMap((answer) => (answer.ok ? [] : [answer.error]));
+}
+
+/** Instances that were asked for by name and that no cell knows: they were not looked at. */
+function withNamedButGone(whole: RunReport, asked: readonly string[]): RunReport {
+  const known = new Set(whole.actions.map((action) => action.instanceId));
+  const gone = asked.filter((id) => !known.has(id));
+  if (gone.length === 0 || whole.cells.some((cell) => cell.status === 'failed')) return whole;
+  return withErrors(whole, [
+    {
+      call: 'ec2:DescribeInstances',
+      code: 'InvalidInstanceID.NotFound',
+      message: `no cell of this run knows ${gone.slice(0, 10).join(', ')}${gone.length > 10 ? ' and others' : ''}`,
+      next: 'Check the ids, the account and the region; they were not looked at.',
+      kind: 'failed',
+    },
+  ]);
+}
+
+/** Errors of the run as a whole stand with its first cell. */
+function withErrors(whole: RunReport, errors: readonly CallError[]): RunReport {
+  const [first, ...others] = whole.cells;
+  if (!first) return whole;
+  const more = errors.map(({ kind: _kind, ...error }) => error);
+  const status = first.status === 'done' ? 'incomplete' : first.status;
+  return { ...whole, complete: false, cells: [{ ...first, status, errors: [...first.errors, ...more] }, ...others] };
 }
 
 function needsAPerson({ complete, totals, cells }: RunReport): boolean {
   return !complete || totals.failed > 0 || cells.some((cell) => cell.breaker.open);
-}
-
-function addAll(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
-  const sum: Record<string, number> = {};
-  for (const one of counts) for (const [key, n] of Object.entries(one)) sum[key] = (sum[key] ?? 0) + n;
-  return sum;
 }

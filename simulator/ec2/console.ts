@@ -2,7 +2,7 @@
 import { type ApiCall, ApiError, type JsonObject } from '../core.ts';
 import type { Parameters } from '../parameters.ts';
 import type { CloudCell } from './cell.ts';
-import { supportsLatestConsole } from './types.ts';
+import { isMac, supportsLatestConsole } from './types.ts';
 
 /** Output is absent where nothing was written or posted: that is no sign of health. */
 export function getConsoleOutput(
@@ -18,6 +18,10 @@ export function getConsoleOutput(
   dryRun();
   if (instance === undefined)
     throw new ApiError('MissingParameter', 'The request must contain the parameter InstanceId');
+  // AWS documents nothing of consoles of Mac hosts; taken to have none, until somebody tries.
+  if (isMac(instance.type)) {
+    throw new ApiError('UnsupportedOperation', 'This instance type does not support retrieving console output');
+  }
   if (latest && !supportsLatestConsole(instance.type)) {
     throw new ApiError(
       'UnsupportedOperation',

@@ -19,6 +19,13 @@ export const REACHABLE: readonly Kind[] = [
   },
   {
     ...first,
+    name: 'cured-and-talkative',
+    expects: 'healthy',
+    what: 'overflowed two days ago and was cured then; its console has long scrolled on',
+    make: (m) => ({ guest: { files: rules(320), bursts: [burst(m - 47 * HOUR)], chatterMinutes: 1 } }),
+  },
+  {
+    ...first,
     name: 'recurring',
     expects: 'limit-is-not-the-cause',
     what: 'auditd does not drain: it overflows at any limit',

@@ -63,6 +63,7 @@ export function instance(change: Partial<InstanceFacts> = {}): InstanceFacts {
     instanceId: 'i-0123456789abcdef0',
     state: 'running',
     stateReason: null,
+    transitionAt: null,
     platform: 'linux',
     instanceType: 'm7g.large',
     architecture: 'arm64',

@@ -5,12 +5,20 @@ const DAY = 24 * 60;
 const events: Record<HistoryEvent['kind'], HistoryEvent> = {
   proven: { kind: 'proven', at: NOW, evidenceKey: 'k', target: 8192, cured: true, diagnosis: null },
   'restart-attempt': { kind: 'restart-attempt', at: NOW, evidenceKey: 'k' },
+  'restart-refused': { kind: 'restart-refused', at: NOW, attemptAt: NOW },
   stuck: { kind: 'stuck', at: NOW },
   assessed: { kind: 'assessed', at: NOW, evidenceKey: 'k', limit: 320 },
   answered: { kind: 'answered', at: NOW, changed: true, diagnosis: 'log disk full' },
 };
 
 describe('the history after', () => {
+  it('a power call that was refused: the attempt was none, earlier ones stay', () => {
+    const earlier = { at: minutesAgo(DAY), evidenceKey: 'k' };
+    const tried = nextHistory(history({ attempts: [earlier] }), events['restart-attempt']);
+    expect(tried.attempts).toHaveLength(2);
+    expect(nextHistory(tried, events['restart-refused']).attempts).toEqual([earlier]);
+  });
+
   it('a proven cure', () => {
     const old = history({ cures: [minutesAgo(DAY)], stuckSweeps: 2, diagnosis: 'old' });
     expect(nextHistory(old, events.proven)).toEqual(

@@ -88,7 +88,6 @@ describe('the kinds in the eyes of a plan', () => {
   const ALIKE = [
     ['restart', 'restart-budget'],
     ['resize', 'resize-budget'],
-    ['console-empty', 'console-unreadable'],
   ];
   const alike = (code: string): string => ALIKE.find((codes) => codes.includes(code))?.join(' or ') ?? code;
 

@@ -7,6 +7,7 @@ const facts = (changes: Partial<InstanceFacts> = {}): InstanceFacts => ({
   instanceId: A,
   state: 'running',
   stateReason: null,
+  transitionAt: null,
   platform: 'linux',
   instanceType: 'm5.large',
   architecture: 'x86_64',

@@ -1,0 +1,178 @@
+/** Looking at a cell and deciding what to do there, pass by pass. Changes nothing in the fleet. */
+import type { CellReport, TriageCode } from '../../domain/contracts.ts';
+import type { CallError } from '../../domain/finding.ts';
+import type { CallTally, CellMemory, CellPorts, EntryRecord } from '../../domain/ports.ts';
+import { type BreakerCounts, breakerFor, restartBudget } from '../../domain/safety.ts';
+import type { Breaker, Budget } from '../../domain/triage.ts';
+import { addNumbers, addTally, NO_CALLS, type Runner } from '../durable.ts';
+import type { Tempo } from '../tempo.ts';
+import { type JudgedPage, judgePage } from './judge.ts';
+import { type CellInput, EMPTY_PAGE, mergeErrors, type Source, type SurveyPage, surveyPage } from './survey.ts';
+
+/** What a pass found worth doing, in order of instance id. */
+export interface PassPlan {
+  readonly assess: readonly string[];
+  readonly resize: readonly string[];
+  readonly restart: readonly string[];
+}
+
+/** What a sweep of a cell has come to so far. Everything in it is derived from step results, so a replay rebuilds it. */
+export interface CellState {
+  readonly seen: SurveyPage;
+  readonly suspects: number;
+  readonly errors: readonly CallError[];
+  readonly tally: CallTally;
+  readonly breaker: Breaker;
+  readonly budget: Budget;
+  /** Restarts planned so far. */
+  readonly restarts: number;
+}
+
+const SOURCES: Readonly<Record<EntryRecord['pass'], readonly Source[]>> = {
+  silent: ['lost-agents', 'impaired'],
+  rest: ['all'],
+};
+/** So many pages are read before the function lets go of its machine for a moment. */
+const PAGES_BEFORE_REST = 10;
+
+/** Adds a page to what was seen. */
+function addPage(a: SurveyPage, b: SurveyPage): SurveyPage {
+  return {
+    cursor: b.cursor,
+    instances: a.instances + b.instances,
+    running: a.running + b.running,
+    healthy: a.healthy + b.healthy,
+    affected: a.affected + b.affected,
+    unknown: a.unknown + b.unknown,
+    outOfScope: a.outOfScope + b.outOfScope,
+    consolesRead: a.consolesRead + b.consolesRead,
+    silent: a.silent + b.silent,
+    candidates: a.candidates + b.candidates,
+    secondReadings: a.secondReadings + b.secondReadings,
+    codes: addNumbers(a.codes, b.codes),
+    images: addNumbers(a.images, b.images),
+    launchTemplates: addNumbers(a.launchTemplates, b.launchTemplates),
+    errors: mergeErrors(a.errors, b.errors),
+    tally: addTally(a.tally, b.tally),
+  };
+}
+
+/** A cell before anything was looked at. */
+export function freshState(input: CellInput): CellState {
+  return {
+    seen: EMPTY_PAGE,
+    suspects: 0,
+    errors: [],
+    tally: NO_CALLS,
+    breaker: { open: false, reason: null },
+    budget: { resizesLeft: input.policy.resize.maxPerRun, restartsLeft: 0 },
+    restarts: 0,
+  };
+}
+
+/** The silent pass makes sense only for a whole cell: a run on named instances looks at those, once. */
+export function passesOf(input: CellInput): readonly EntryRecord['pass'][] {
+  return input.instanceIds === null ? ['silent', 'rest'] : ['rest'];
+}
+
+/** What the breaker counts, as it stands after a pass. */
+export function countsOf(state: CellState, pass: EntryRecord['pass']): BreakerCounts {
+  return {
+    instances: pass === 'silent' ? null : state.seen.instances - state.seen.outOfScope,
+    suspects: state.suspects,
+    affected: state.seen.affected - (state.seen.codes['already-handled'] ?? 0),
+    silent: state.errors.some((e) => e.call === 'ssm:DescribeInstanceInformation') ? null : state.seen.silent,
+  };
+}
+
+/**
+ * Surveys and judges one pass. The same for a durable workflow and for a plain loop on a laptop: all I/O is in the steps
+ * of the runner, everything else is computed from their results.
+ */
+export async function planPass(
+  run: Runner,
+  ports: CellPorts,
+  input: CellInput,
+  pass: EntryRecord['pass'],
+  before: CellState,
+  memory: CellMemory | null,
+  tempo: Tempo,
+): Promise<{ state: CellState; plan: PassPlan }> {
+  let seen = before.seen;
+  let found = EMPTY_PAGE;
+  for (const source of input.instanceIds === null ? SOURCES[pass] : (['named'] as const)) {
+    let cursor: string | null = null;
+    for (let n = 0; ; n++) {
+      const at: string | null = cursor;
+      const page: SurveyPage = await run.step(`survey-${source}-${n}`, () =>
+        surveyPage(ports, input, source, at, `${source}-${n}`),
+      );
+      seen = addPage(seen, page);
+      found = addPage(found, page);
+      cursor = page.cursor;
+      if (cursor === null) break;
+      if (n % PAGES_BEFORE_REST === PAGES_BEFORE_REST - 1) {
+        await run.wait(`rest-${source}-${n}`, tempo.restBetweenPagesSeconds);
+      }
+    }
+  }
+  let state: CellState = {
+    ...before,
+    seen,
+    suspects: pass === 'silent' ? found.instances - found.outOfScope : before.suspects,
+    errors: mergeErrors(before.errors, found.errors),
+    tally: addTally(before.tally, found.tally),
+  };
+  const whole = input.instanceIds === null && input.tags === null;
+  const breaker = breakerFor(countsOf(state, pass), memory, input.policy);
+  const allowed = restartBudget(
+    input.policy.restart,
+    whole && pass === 'rest' ? seen.running : (memory?.instances ?? null),
+    input.maxRestarts ?? undefined,
+  );
+  state = { ...state, breaker, budget: { ...state.budget, restartsLeft: Math.max(0, allowed - state.restarts) } };
+  if (found.secondReadings > 0) await run.wait(`second-reading-${pass}`, tempo.betweenReadingsSeconds);
+  const plan = { assess: [] as string[], resize: [] as string[], restart: [] as string[] };
+  let cursor: string | null = null;
+  for (let n = 0; ; n++) {
+    const { budget } = state;
+    const at: string | null = cursor;
+    const judged: JudgedPage = await run.step(`judge-${pass}-${n}`, () =>
+      judgePage(ports, input, pass, at, breaker, budget),
+    );
+    plan.assess.push(...judged.assess);
+    plan.resize.push(...judged.resize);
+    plan.restart.push(...judged.restart);
+    state = {
+      ...state,
+      seen: { ...state.seen, codes: addNumbers(state.seen.codes, judged.codeChanges) },
+      budget: judged.budget,
+      errors: mergeErrors(state.errors, judged.errors),
+      tally: addTally(state.tally, judged.tally),
+    };
+    cursor = judged.cursor;
+    if (cursor === null) break;
+  }
+  return { state: { ...state, restarts: state.restarts + plan.restart.length }, plan };
+}
+
+/** The cell's part of the report. */
+export function reportOf(input: CellInput, state: CellState, status: CellReport['status'] | null): CellReport {
+  const { seen, errors, tally, breaker } = state;
+  const failed = errors.some((e) => e.kind === 'failed');
+  const codes = Object.fromEntries(Object.entries(seen.codes).filter(([, n]) => n !== 0));
+  return {
+    accountId: input.cell.accountId,
+    region: input.cell.region,
+    status: status ?? (failed ? (seen.instances === 0 ? 'failed' : 'incomplete') : 'done'),
+    errors: errors.map(({ kind: _kind, ...error }) => error),
+    instances: seen.instances,
+    consolesRead: seen.consolesRead,
+    unknown: seen.unknown,
+    affected: seen.affected,
+    codes: codes as Partial<Record<TriageCode, number>>,
+    breaker,
+    apiCalls: tally.calls,
+    throttled: tally.throttled,
+  };
+}

@@ -1,0 +1,114 @@
+/** Restarting the machines of a pass, wave by wave, each machine in a durable child of its own. */
+import type { DurableContext } from '@aws/durable-execution-sdk-js';
+import type { CallError } from '../../domain/finding.ts';
+import type { CallTally, CellPorts, RunbookDocument } from '../../domain/ports.ts';
+import { ALL_ITEMS, addNumbers, addTally, durableRunner, NO_CALLS } from '../durable.ts';
+import type { RestartInput, RestartResult } from '../restart/workflow.ts';
+import { type CodeChanges, deferEntries, mayRestart } from './go-on.ts';
+import { type CellInput, mergeErrors } from './survey.ts';
+
+/** Results of a restart after which no further machine is taken down in this run. */
+const NOT_BACK: ReadonlySet<string> = new Set(['restart-failed', 'awaiting-capacity']);
+
+/** What a wave of restarts came to. `failed`: why no other may follow; null when all came back. */
+interface Restarted {
+  readonly failed: string | null;
+  readonly codeChanges: CodeChanges;
+  readonly errors: readonly CallError[];
+  readonly tally: CallTally;
+}
+
+const NOTHING_RESTARTED: Restarted = { failed: null, codeChanges: {}, errors: [], tally: NO_CALLS };
+
+function addRestarted(a: Restarted, b: Restarted): Restarted {
+  return {
+    failed: a.failed ?? b.failed,
+    codeChanges: addNumbers(a.codeChanges, b.codeChanges),
+    errors: mergeErrors(a.errors, b.errors),
+    tally: addTally(a.tally, b.tally),
+  };
+}
+
+/**
+ * Restarts in waves, the first of one machine. One that does not come back ends it: the rest waits for the next run,
+ * rather than machine after machine being stopped where none can start.
+ */
+export async function restartInstances(
+  context: DurableContext,
+  ports: CellPorts,
+  input: CellInput,
+  document: RunbookDocument,
+  instanceIds: readonly string[],
+  name: string,
+  restartFunctionArn: string,
+): Promise<Restarted> {
+  const run = durableRunner(context);
+  let sum = NOTHING_RESTARTED;
+  for (let w = 0, at = 0; at < instanceIds.length; w++) {
+    const go = await run.step(`${name}-${w}-go`, () => mayRestart(ports, input));
+    const wave = go.go ? instanceIds.slice(at, at + (w === 0 ? 1 : go.room)) : [];
+    const done = go.go
+      ? await restartWave(context, input, document, wave, `${name}-${w}`, restartFunctionArn)
+      : NOTHING_RESTARTED;
+    sum = addRestarted(sum, done);
+    at += wave.length;
+    const why = go.go ? done.failed : go.why;
+    if (why === null) continue;
+    const rest = instanceIds.slice(at);
+    const codeChanges = await run.step(`${name}-defer`, () =>
+      deferEntries(ports, input.runId, rest, 'restart-budget', why),
+    );
+    return addRestarted(sum, { ...NOTHING_RESTARTED, codeChanges });
+  }
+  return sum;
+}
+
+async function restartWave(
+  context: DurableContext,
+  input: CellInput,
+  document: RunbookDocument,
+  wave: readonly string[],
+  name: string,
+  restartFunctionArn: string,
+): Promise<Restarted> {
+  const { runId, cell, policy } = input;
+  const done = await context.map(
+    name,
+    [...wave],
+    (c, instanceId) =>
+      c.invoke<RestartInput, RestartResult>('restart', restartFunctionArn, {
+        runId,
+        cell,
+        policy,
+        instanceId,
+        document,
+      }),
+    { maxConcurrency: policy.restart.maxInFlight, completionConfig: ALL_ITEMS },
+  );
+  return done.all
+    .map((item): Restarted => {
+      const instanceId = wave[item.index] ?? '';
+      if (!item.result) {
+        return {
+          ...NOTHING_RESTARTED,
+          failed: `the restart of ${instanceId} was lost`,
+          errors: [restartLost(instanceId, item.error)],
+        };
+      }
+      const { result, errors, tally } = item.result;
+      const failed = NOT_BACK.has(result) ? `${instanceId} did not come back (${result})` : null;
+      return { ...NOTHING_RESTARTED, failed, errors, tally };
+    })
+    .reduce(addRestarted, NOTHING_RESTARTED);
+}
+
+function restartLost(instanceId: string, error: Error | undefined): CallError {
+  return {
+    call: 'lambda:Invoke',
+    code: error?.name ?? 'Unfinished',
+    message: `the restart of ${instanceId} did not come to its end: ${error?.message ?? 'no result'}`,
+    next: 'Look at the instance now; if it bears our stop tag, `reconcile` starts it.',
+    instanceId,
+    kind: 'failed',
+  };
+}
