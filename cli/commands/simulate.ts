@@ -1,12 +1,10 @@
 /** `audit-backlog simulate`: the whole service at work on an embedded region, or that region served to any AWS client. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { RunReport } from '../../domain/contracts.ts';
-import { serve } from '../../simulator/server.ts';
 import { EXIT, type ExitCode, exitCodeOf, UsageError } from '../exit-codes.ts';
+import { jsonLine } from '../plain-text.ts';
 import { printReport } from '../present.ts';
 import { createProgress } from '../progress.ts';
-import { serveFleet } from '../served-region.ts';
-import { simulate } from '../simulation.ts';
 import { SimulationProgress } from '../simulation-progress.ts';
 
 interface SimulateOptions {
@@ -60,6 +58,8 @@ Examples:
 }
 
 async function runAndPrint({ instances, seed, mode, json }: SimulateOptions): Promise<ExitCode> {
+  // Loaded only here: the whole simulated world would make every other command slower.
+  const { simulate } = await import('../simulation.ts');
   const progress = await createProgress({ stream: process.stderr });
   const shown = new SimulationProgress(progress, instances);
   let report: RunReport;
@@ -74,12 +74,14 @@ async function runAndPrint({ instances, seed, mode, json }: SimulateOptions): Pr
   } finally {
     progress.done();
   }
-  if (json) process.stdout.write(`${JSON.stringify(report)}\n`);
+  if (json) process.stdout.write(jsonLine(report));
   else printReport(report, (text) => process.stdout.write(text));
   return exitCodeOf(report);
 }
 
 async function serveUntilStopped({ instances, seed, port = 4599 }: SimulateOptions): Promise<ExitCode> {
+  const { serveFleet } = await import('../served-region.ts');
+  const { serve } = await import('../../simulator/server.ts');
   const cloud = serveFleet(instances, seed);
   const serving = await serve(cloud, port).catch((error: Error) => {
     throw new UsageError(`port ${port} cannot be opened (${error.message}); choose another with --port`);

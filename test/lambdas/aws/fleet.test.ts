@@ -82,12 +82,14 @@ describe('instance facts', () => {
        <instanceLifecycle>spot</instanceLifecycle><spotInstanceRequestId>sir-1</spotInstanceRequestId>
        <operator><managed>true</managed></operator>
        <stateReason><code>x</code><message>Client.UserInitiatedShutdown</message></stateReason>
+       <reason>User initiated (2026-11-22 04:10:11 GMT)</reason>
        <blockDeviceMapping><item><deviceName>/dev/xvda</deviceName><ebs><volumeId>vol-1</volumeId></ebs></item></blockDeviceMapping>`,
     );
     expect(facts).toEqual({
       instanceId: A,
       state: 'running',
       stateReason: 'Client.UserInitiatedShutdown',
+      transitionAt: '2026-11-22T04:10:11.000Z',
       platform: 'linux',
       instanceType: 'm5.large',
       architecture: 'x86_64',

@@ -254,13 +254,21 @@ describe('GetConsoleOutput', () => {
     expect(text?.endsWith('last')).toBe(true);
   });
 
-  test.each(['m4.large', 'i3.large', 'mac1.metal'])('%s does not know Latest', async (instanceType) => {
+  test.each(['m4.large', 'i3.large'])('%s does not know Latest', async (instanceType) => {
     const { id, machine } = add(cloud, { instanceType });
     machine.lines.push({ at: START - 1439 * MINUTE, text: 'boot\n' });
     const error = await failure(ec2.send(new GetConsoleOutputCommand({ InstanceId: id, Latest: true })));
     expect(error.name).toBe('UnsupportedOperation');
     expect(error.message).toBe('This instance type does not support retrieving the latest console logs');
     expect((await read(id)).text).toBe('boot\n');
+  });
+
+  test('a Mac host has no console, with or without Latest', async () => {
+    const { id } = add(cloud, { instanceType: 'mac1.metal' });
+    for (const Latest of [true, false]) {
+      const error = await failure(ec2.send(new GetConsoleOutputCommand({ InstanceId: id, Latest })));
+      expect(error.name).toBe('UnsupportedOperation');
+    }
   });
 });
 
