@@ -10,6 +10,8 @@ process.stdout.write(run.stdout ?? '');
 if (run.error) throw run.error;
 const modules = Number(/(\d+) modules/.exec(run.stdout)?.[1] ?? 0);
 if (modules < LEAST_MODULES) {
-  process.stdout.write(`floors: only ${modules} modules were read (at least ${LEAST_MODULES} are there): nothing was checked\n`);
+  process.stdout.write(
+    `floors: only ${modules} modules were read (at least ${LEAST_MODULES} are there): nothing was checked\n`,
+  );
   process.exitCode = 1;
 } else if (run.status !== 0) process.exitCode = run.status ?? 1;

@@ -4,7 +4,7 @@ import { newUserSpaceLinesSince, readEvidence, userSpaceMark } from '../../domai
 import type { ConsolePort } from '../../domain/ports.ts';
 import type { Called, Caller } from './call.ts';
 import type { CellClients } from './clients.ts';
-import type { CellKnowledge } from './fleet.ts';
+import type { CellKnowledge } from './knowledge.ts';
 
 /** What EC2 answers to `Latest` for a type that is not built on Nitro. */
 const UNSUPPORTED = 'UnsupportedOperation';

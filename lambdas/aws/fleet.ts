@@ -15,22 +15,9 @@ import type { CellClients } from './clients.ts';
 import { callError } from './errors.ts';
 import { instanceFacts } from './instance-facts.ts';
 import { chunksOf, isolateRejected } from './isolate.ts';
+import type { CellKnowledge } from './knowledge.ts';
 import { allPages, type TokenPage } from './pages.ts';
 import { readPreflight } from './preflight.ts';
-
-/** What the ports of one cell learn for each other. */
-export interface CellKnowledge {
-  /** Instance id to type, so that the console port pays once a type for what a type cannot do. */
-  readonly types: Map<string, string>;
-  /** Instance type to whether it has instance storage; types do not change. */
-  readonly instanceStorage: Map<string, boolean>;
-  /** Types, or instances of unknown type, whose console does not support `Latest`. */
-  readonly withoutLatest: Set<string>;
-}
-
-export function createCellKnowledge(): CellKnowledge {
-  return { types: new Map(), instanceStorage: new Map(), withoutLatest: new Set() };
-}
 
 /** Ids in one call: EC2's limit for DescribeInstanceStatus (FACTS 1), and a good size for DescribeInstances. */
 const IDS_PER_CALL = 100;

@@ -8,8 +8,9 @@ import { type CellClients, createCellClients, createHomeClients, createStsClient
 import { createConsole } from './console.ts';
 import { type Deployment, nextFunction } from './deployment.ts';
 import { callError } from './errors.ts';
-import { type CellKnowledge, createCellKnowledge, createFleet } from './fleet.ts';
+import { createFleet } from './fleet.ts';
 import { createGate } from './gate.ts';
+import { type CellKnowledge, createCellKnowledge } from './knowledge.ts';
 import { createLedger } from './ledger.ts';
 import { createNews } from './news.ts';
 import { createPacer, type Pacer } from './pacer.ts';

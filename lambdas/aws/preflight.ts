@@ -11,7 +11,7 @@ import { DescribeKeyCommand } from '@aws-sdk/client-kms';
 import type { InstanceFacts, PreflightFacts } from '../../domain/finding.ts';
 import { answered, type Caller } from './call.ts';
 import type { CellClients } from './clients.ts';
-import type { CellKnowledge } from './fleet.ts';
+import type { CellKnowledge } from './knowledge.ts';
 import { allPages } from './pages.ts';
 
 export async function readPreflight(
