@@ -153,7 +153,13 @@ export function plannedFleet(options: FleetOptions): readonly PlannedInstance[] 
     if (cell === home) homes++;
     planned.push(ofHealthy(cell, mainSweepAt, random));
   }
-  return shuffled(planned, random);
+  return ordinaryFirst(shuffled(planned, random), home);
+}
+
+/** Whoever lists the fleet by hand meets a plain healthy machine first. */
+function ordinaryFirst(planned: readonly PlannedInstance[], home: FleetCell): readonly PlannedInstance[] {
+  const first = planned.find((each) => each.kind === 'healthy' && each.cell === home);
+  return first === undefined ? planned : [first, ...planned.filter((each) => each !== first)];
 }
 
 /** A machine for a planned instance; one that is not stopped was powered on at its launch. */
