@@ -2,7 +2,7 @@
  * What the workflows need of the world. `lambdas/aws` answers these ports with AWS; nothing here knows AWS.
  * An expected failure is a value ({@link Answer}), so that no caller can mistake it for emptiness.
  */
-import type { ActionEntry, CellReport, Gate, RunReport, RunRequest, TriageCode } from './contracts.ts';
+import type { ActionEntry, CellReport, Gate, RunReport, RunRequest } from './contracts.ts';
 import type {
   AgentFacts,
   CallError,
@@ -155,8 +155,6 @@ export interface EntryRecord {
   readonly pass: 'silent' | 'rest';
   /** The page of the survey that wrote it: a page that is surveyed again, after a crash, counts its own entries again. */
   readonly page: string;
-  /** The code that the survey gave, before breaker, budget and second reading. */
-  readonly surveyed: TriageCode;
 }
 
 export interface LedgerPort {

@@ -4,13 +4,7 @@
  * is decided by `heldUntil`, for DynamoDB may delete days late.
  */
 import * as z from 'zod';
-import {
-  actionEntrySchema,
-  gateSchema,
-  runReportSchema,
-  runRequestSchema,
-  triageCodeSchema,
-} from '../../domain/contracts.ts';
+import { actionEntrySchema, gateSchema, runReportSchema, runRequestSchema } from '../../domain/contracts.ts';
 import type { Cell } from '../../domain/finding.ts';
 
 /** Primary key of an item. */
@@ -64,7 +58,6 @@ export const entryRecordSchema = z.object({
   finding: text,
   pass: z.enum(['silent', 'rest']),
   page: text,
-  surveyed: triageCodeSchema,
 });
 
 export const historySchema = z.object({

@@ -6,11 +6,11 @@ import { type HistoryEvent, nextHistory } from '../../domain/history.ts';
 import type { CallTally, CellPorts, CommandResult, RunbookDocument } from '../../domain/ports.ts';
 import { diagnosisOf, type OutcomeMeta, outcomeOfRunbook, readRunbookOutput } from '../../domain/runbook-result.ts';
 import { canaryVerdict } from '../../domain/safety.ts';
-import { ALL_ITEMS, addNumbers, addTally, durableRunner, NO_CALLS, type Runner } from '../durable.ts';
+import { ALL_ITEMS, addTally, durableRunner, NO_CALLS, type Runner } from '../durable.ts';
 import { mustAnswer } from '../errors.ts';
 import type { Tempo } from '../tempo.ts';
 import { type Batch, batchesFor, SEND_AT_ONCE } from './batches.ts';
-import { type CodeChanges, deferEntries, mayGoOn } from './go-on.ts';
+import { deferEntries, mayGoOn } from './go-on.ts';
 import { type Concluded, conclude, withoutReading } from './record.ts';
 import { type Sent, sendOnce, waitForEnd } from './run-runbook.ts';
 import { type CellInput, mergeErrors } from './survey.ts';
@@ -21,18 +21,16 @@ export interface CureResult {
   readonly belowTarget: readonly string[];
   /** What each instance came to; as many as were sent to. */
   readonly results: readonly { readonly instanceId: string; readonly result: Outcome['result'] }[];
-  readonly codeChanges: CodeChanges;
   readonly errors: readonly CallError[];
   readonly tally: CallTally;
 }
 
-const NOTHING_CURED: CureResult = { belowTarget: [], results: [], codeChanges: {}, errors: [], tally: NO_CALLS };
+const NOTHING_CURED: CureResult = { belowTarget: [], results: [], errors: [], tally: NO_CALLS };
 const BATCHES_AT_ONCE = 5;
 function addCures(a: CureResult, b: CureResult): CureResult {
   return {
     belowTarget: [...a.belowTarget, ...b.belowTarget],
     results: [...a.results, ...b.results],
-    codeChanges: addNumbers(a.codeChanges, b.codeChanges),
     errors: mergeErrors(a.errors, b.errors),
     tally: addTally(a.tally, b.tally),
   };
@@ -86,7 +84,6 @@ export async function recordBatch(
     results: concluded.flatMap(({ record: { entry } }) =>
       entry.outcome ? [{ instanceId: entry.instanceId, result: entry.outcome.result }] : [],
     ),
-    codeChanges: {},
     errors: mergeErrors(errors, told),
     tally: ports.tally.take(),
   };
@@ -255,12 +252,16 @@ export async function resizeInstances(
   let sum = NOTHING_CURED;
   for (const [w, wave] of waves.entries()) {
     const go = await run.step(`${name}-${w}-go`, () => mayGoOn(ports, input));
-    if (!go.go) return addCures(sum, await deferWaves(run, ports, input, waves.slice(w), `${name}-defer`, go.why));
+    if (!go.go) {
+      await deferWaves(run, ports, input, waves.slice(w), `${name}-defer`, go.why);
+      return sum;
+    }
     const done = await cureWave(context, ports, input, document, 'apply', wave, `${name}-${w}`, tempo);
     sum = addCures(sum, done);
     const verdict = canaryVerdict(done.results, input.policy.resize.maxErrors);
     if (verdict.goOn) continue;
-    return addCures(sum, await deferWaves(run, ports, input, waves.slice(w + 1), `${name}-defer`, verdict.reason));
+    await deferWaves(run, ports, input, waves.slice(w + 1), `${name}-defer`, verdict.reason);
+    return sum;
   }
   return sum;
 }
@@ -272,11 +273,8 @@ async function deferWaves(
   waves: readonly (readonly string[])[],
   name: string,
   why: string,
-): Promise<CureResult> {
-  let codeChanges: CodeChanges = {};
+): Promise<void> {
   for (const [w, ids] of waves.entries()) {
-    const changes = await run.step(`${name}-${w}`, () => deferEntries(ports, input.runId, ids, 'resize-budget', why));
-    codeChanges = addNumbers(codeChanges, changes);
+    await run.step(`${name}-${w}`, () => deferEntries(ports, input.runId, ids, 'resize-budget', why));
   }
-  return { ...NOTHING_CURED, codeChanges };
 }

@@ -1,5 +1,4 @@
 /** Between two waves: may this run still act, and what becomes of those it may not act on any more. */
-import type { TriageCode } from '../../domain/contracts.ts';
 import type { CallError } from '../../domain/finding.ts';
 import type { CellPorts, EntryRecord } from '../../domain/ports.ts';
 import { mustAnswer } from '../errors.ts';
@@ -43,9 +42,6 @@ function says({ call, code, message }: CallError): string {
   return `${call}: ${code}: ${message}`;
 }
 
-/** How codes change when entries are deferred: -1 for the old one, +1 for the new one. */
-export type CodeChanges = Readonly<Partial<Record<TriageCode, number>>>;
-
 /** Puts off instances that were about to be acted on; the next run looks at them again. */
 export async function deferEntries(
   ports: CellPorts,
@@ -53,19 +49,15 @@ export async function deferEntries(
   instanceIds: readonly string[],
   code: 'resize-budget' | 'restart-budget',
   why: string,
-): Promise<CodeChanges> {
+): Promise<null> {
   const records = mustAnswer(await ports.ledger.getEntries(runId, ports.cell, instanceIds));
-  const changes: Partial<Record<TriageCode, number>> = {};
   const deferred = records.map((record): EntryRecord => {
     const { entry } = record;
-    changes[entry.code] = (changes[entry.code] ?? 0) - 1;
-    changes[code] = (changes[code] ?? 0) + 1;
     const next = 'Look at what stopped this run; the next run looks again.';
     return {
       ...record,
       entry: { ...entry, action: 'defer', code, method: null, reason: `Not in this run: ${why}.`, next },
     };
   });
-  mustAnswer(await ports.ledger.putEntries(runId, ports.cell, deferred));
-  return changes;
+  return mustAnswer(await ports.ledger.putEntries(runId, ports.cell, deferred));
 }

@@ -1,5 +1,5 @@
 /** From what a survey recorded to what is to be done: second readings, triage with breaker and budget, the plan. */
-import type { ActionEntry, TriageCode } from '../../domain/contracts.ts';
+import type { ActionEntry } from '../../domain/contracts.ts';
 import { entryOf } from '../../domain/entry.ts';
 import type { CallError, ConsoleReading, Finding } from '../../domain/finding.ts';
 import type { CallTally, CellPorts, EntryRecord } from '../../domain/ports.ts';
@@ -23,8 +23,6 @@ export interface JudgedPage {
   readonly resize: readonly string[];
   readonly restart: readonly string[];
   readonly budget: Budget;
-  /** How the codes given by the survey changed: -1 for the old one, +1 for the new one. */
-  readonly codeChanges: Readonly<Partial<Record<TriageCode, number>>>;
   readonly errors: readonly CallError[];
   readonly tally: CallTally;
 }
@@ -88,7 +86,6 @@ export async function judgePage(
     resize: [],
     'restart-then-resize': [],
   };
-  const codeChanges: Partial<Record<TriageCode, number>> = {};
   const changed: EntryRecord[] = [];
   let left = budget;
   let errors: readonly CallError[] = [];
@@ -115,10 +112,6 @@ export async function judgePage(
     if (entry.action === 'resize' || entry.action === 'assess') left = { ...left, resizesLeft: left.resizesLeft - 1 };
     if (entry.action === 'restart-then-resize') left = { ...left, restartsLeft: left.restartsLeft - 1 };
     if (entry.action !== 'leave' && entry.action !== 'defer') ids[entry.action].push(entry.instanceId);
-    if (entry.code !== record.surveyed) {
-      codeChanges[record.surveyed] = (codeChanges[record.surveyed] ?? 0) - 1;
-      codeChanges[entry.code] = (codeChanges[entry.code] ?? 0) + 1;
-    }
     changed.push({ ...record, entry, finding: JSON.stringify(finding) });
   }
   mustAnswer(await ports.ledger.putEntries(input.runId, input.cell, changed));
@@ -139,7 +132,6 @@ export async function judgePage(
     resize: ids.resize,
     restart: ids['restart-then-resize'],
     budget: left,
-    codeChanges,
     errors: mergeErrors([], errors),
     tally: ports.tally.take(),
   };

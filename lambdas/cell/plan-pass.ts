@@ -1,10 +1,11 @@
 /** Looking at a cell and deciding what to do there, pass by pass. Changes nothing in the fleet. */
 import type { CellReport, TriageCode } from '../../domain/contracts.ts';
 import type { CallError } from '../../domain/finding.ts';
-import type { CallTally, CellMemory, CellPorts, EntryRecord } from '../../domain/ports.ts';
+import type { CallTally, CellMemory, CellPorts, EntryRecord, Page } from '../../domain/ports.ts';
 import { type BreakerCounts, breakerFor, restartBudget } from '../../domain/safety.ts';
 import type { Breaker, Budget } from '../../domain/triage.ts';
 import { addNumbers, addTally, NO_CALLS, type Runner } from '../durable.ts';
+import { mustAnswer } from '../errors.ts';
 import type { Tempo } from '../tempo.ts';
 import { type JudgedPage, judgePage } from './judge.ts';
 import { type CellInput, EMPTY_PAGE, mergeErrors, type Source, type SurveyPage, surveyPage } from './survey.ts';
@@ -145,7 +146,6 @@ export async function planPass(
     plan.restart.push(...judged.restart);
     state = {
       ...state,
-      seen: { ...state.seen, codes: addNumbers(state.seen.codes, judged.codeChanges) },
       budget: judged.budget,
       errors: mergeErrors(state.errors, judged.errors),
       tally: addTally(state.tally, judged.tally),
@@ -156,11 +156,28 @@ export async function planPass(
   return { state: { ...state, restarts: state.restarts + plan.restart.length }, plan };
 }
 
+/** How often each code was given in the end: the ledger's entries, and the healthy ones that have none. */
+export async function finalCodes(ports: CellPorts, input: CellInput, state: CellState): Promise<CellReport['codes']> {
+  const codes: Partial<Record<TriageCode, number>> = {};
+  let cursor: string | null = null;
+  do {
+    const page: Page<EntryRecord> = mustAnswer(await ports.ledger.listEntries(input.runId, input.cell, cursor));
+    for (const { entry } of page.items) codes[entry.code] = (codes[entry.code] ?? 0) + 1;
+    cursor = page.cursor;
+  } while (cursor !== null);
+  const healthy = state.seen.codes.healthy ?? 0;
+  return healthy > 0 ? { ...codes, healthy } : codes;
+}
+
 /** The cell's part of the report. */
-export function reportOf(input: CellInput, state: CellState, status: CellReport['status'] | null): CellReport {
+export function reportOf(
+  input: CellInput,
+  state: CellState,
+  status: CellReport['status'] | null,
+  codes: CellReport['codes'],
+): CellReport {
   const { seen, errors, tally, breaker } = state;
   const failed = errors.some((e) => e.kind === 'failed');
-  const codes = Object.fromEntries(Object.entries(seen.codes).filter(([, n]) => n !== 0));
   return {
     accountId: input.cell.accountId,
     region: input.cell.region,
@@ -170,7 +187,7 @@ export function reportOf(input: CellInput, state: CellState, status: CellReport[
     consolesRead: seen.consolesRead,
     unknown: seen.unknown,
     affected: seen.affected,
-    codes: codes as Partial<Record<TriageCode, number>>,
+    codes,
     breaker,
     apiCalls: tally.calls,
     throttled: tally.throttled,

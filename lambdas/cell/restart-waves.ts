@@ -2,9 +2,9 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { CallError } from '../../domain/finding.ts';
 import type { CallTally, CellPorts, RunbookDocument } from '../../domain/ports.ts';
-import { ALL_ITEMS, addNumbers, addTally, durableRunner, NO_CALLS } from '../durable.ts';
+import { ALL_ITEMS, addTally, durableRunner, NO_CALLS } from '../durable.ts';
 import type { RestartInput, RestartResult } from '../restart/workflow.ts';
-import { type CodeChanges, deferEntries, mayRestart } from './go-on.ts';
+import { deferEntries, mayRestart } from './go-on.ts';
 import { type CellInput, mergeErrors } from './survey.ts';
 
 /** Results of a restart after which no further machine is taken down in this run. */
@@ -13,17 +13,15 @@ const NOT_BACK: ReadonlySet<string> = new Set(['restart-failed', 'awaiting-capac
 /** What a wave of restarts came to. `failed`: why no other may follow; null when all came back. */
 interface Restarted {
   readonly failed: string | null;
-  readonly codeChanges: CodeChanges;
   readonly errors: readonly CallError[];
   readonly tally: CallTally;
 }
 
-const NOTHING_RESTARTED: Restarted = { failed: null, codeChanges: {}, errors: [], tally: NO_CALLS };
+const NOTHING_RESTARTED: Restarted = { failed: null, errors: [], tally: NO_CALLS };
 
 function addRestarted(a: Restarted, b: Restarted): Restarted {
   return {
     failed: a.failed ?? b.failed,
-    codeChanges: addNumbers(a.codeChanges, b.codeChanges),
     errors: mergeErrors(a.errors, b.errors),
     tally: addTally(a.tally, b.tally),
   };
@@ -55,10 +53,8 @@ export async function restartInstances(
     const why = go.go ? done.failed : go.why;
     if (why === null) continue;
     const rest = instanceIds.slice(at);
-    const codeChanges = await run.step(`${name}-defer`, () =>
-      deferEntries(ports, input.runId, rest, 'restart-budget', why),
-    );
-    return addRestarted(sum, { ...NOTHING_RESTARTED, codeChanges });
+    await run.step(`${name}-defer`, () => deferEntries(ports, input.runId, rest, 'restart-budget', why));
+    return sum;
   }
   return sum;
 }

@@ -216,7 +216,6 @@ export async function surveyPage(
       finding: JSON.stringify(finding),
       pass,
       page: pageName,
-      surveyed: decision.code,
     });
   }
   mustAnswer(await ports.ledger.putEntries(input.runId, input.cell, records));

@@ -8,12 +8,21 @@ import type { CellReport } from '../../domain/contracts.ts';
 import type { CallError } from '../../domain/finding.ts';
 import type { CellMemory, CellPorts, EntryRecord, OpenCell, RunbookDocument } from '../../domain/ports.ts';
 import { nextCellMemory, resizeWaves } from '../../domain/safety.ts';
-import { addNumbers, addTally, durableRunner, type Runner } from '../durable.ts';
+import { addTally, durableRunner, type Runner } from '../durable.ts';
 import { mustAnswer } from '../errors.ts';
 import type { Tempo } from '../tempo.ts';
 import { assessInstances, resizeInstances } from './cure.ts';
 import { CELL_LEASE_SECONDS, cellLease } from './go-on.ts';
-import { type CellState, countsOf, freshState, type PassPlan, passesOf, planPass, reportOf } from './plan-pass.ts';
+import {
+  type CellState,
+  countsOf,
+  finalCodes,
+  freshState,
+  type PassPlan,
+  passesOf,
+  planPass,
+  reportOf,
+} from './plan-pass.ts';
 import { restartInstances } from './restart-waves.ts';
 import { type CellInput, mergeErrors } from './survey.ts';
 
@@ -108,10 +117,6 @@ export function cellWorkflow({ openCell, restartFunctionArn, tempo }: CellDeploy
     const parts = [assessed, resized, restarted];
     return {
       ...state,
-      seen: {
-        ...state.seen,
-        codes: parts.reduce((codes, part) => addNumbers(codes, part.codeChanges), state.seen.codes),
-      },
       errors: parts.reduce((errors, part) => mergeErrors(errors, part.errors), state.errors),
       tally: parts.reduce((tally, part) => addTally(tally, part.tally), state.tally),
     };
@@ -131,14 +136,15 @@ async function conclude(
   memory: CellMemory | null,
   status: CellReport['status'] | null,
 ): Promise<CellResult> {
-  const report = reportOf(input, state, status);
-  await run.step('conclude', async () => {
+  const report = await run.step('conclude', async () => {
     // A run on a part of the cell says nothing about how many are usual there.
     if (status === null && input.instanceIds === null && input.tags === null) {
       const next = nextCellMemory(memory, countsOf(state, 'rest'), input.policy, ports.clock.now());
       mustAnswer(await ports.ledger.putCellMemory(input.cell, next));
     }
-    mustAnswer(await ports.ledger.putCellReport(input.runId, report));
+    const concluded = reportOf(input, state, status, await finalCodes(ports, input, state));
+    mustAnswer(await ports.ledger.putCellReport(input.runId, concluded));
+    return concluded;
   });
   return { report, images: largest(state.seen.images), launchTemplates: largest(state.seen.launchTemplates) };
 }

@@ -230,7 +230,8 @@ export class PowerCycler {
     seconds: number,
     look: (looks: number) => Promise<T | null>,
   ): Promise<T | null> {
-    const most = Math.max(1, Math.ceil(seconds / this.#tempo.powerPollSeconds));
+    // The first look comes at once, the last when the time is over.
+    const most = Math.ceil(seconds / this.#tempo.powerPollSeconds) + 1;
     const end = await this.#context.waitForCondition<{ looks: number; seen: T | null }>(
       name,
       async ({ looks }) => ({ looks: looks + 1, seen: await look(looks) }),

@@ -22,7 +22,7 @@ function record(cell: Cell, n: number, reason = ''): EntryRecord {
     evidence: null,
     outcome: null,
   };
-  return { entry, finding: '{}', pass: 'rest', page: 'all-0', surveyed: 'not-managed' };
+  return { entry, finding: '{}', pass: 'rest', page: 'all-0' };
 }
 
 async function pagesOf(ledger: MemoryLedger, runId: string, cell: Cell | null): Promise<string[][]> {

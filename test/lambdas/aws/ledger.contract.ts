@@ -28,7 +28,7 @@ export function entryRecord(id: string, cell = IRELAND, reason = 'the queue over
     evidence: null,
     outcome: null,
   };
-  return { entry, finding: '{}', pass: 'rest', page: 'all-0', surveyed: 'resize' };
+  return { entry, finding: '{}', pass: 'rest', page: 'all-0' };
 }
 
 export const RUN: RunRecord = {
