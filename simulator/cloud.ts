@@ -6,6 +6,7 @@ import type { EmbeddedInstance } from './ec2/instance.ts';
 import type { InstanceProfile } from './ec2/profile.ts';
 import { Ec2Service } from './ec2/service.ts';
 import type { Faults } from './faults.ts';
+import type { Authorise } from './iam/authoriser.ts';
 import { KmsService } from './kms.ts';
 import type { WireAnswer, WireRequest } from './protocols.ts';
 import { DOCUMENTED_QUOTAS, type QuotaTable } from './quotas.ts';
@@ -33,6 +34,8 @@ export interface CloudOptions {
   readonly quotas?: QuotaTable;
   /** Default: none. */
   readonly faults?: Faults;
+  /** Which calls IAM lets through; default: all. */
+  readonly authorise?: Authorise;
 }
 
 /**
@@ -64,6 +67,7 @@ export class EmbeddedCloud {
       latencyMs: options.latencyMs ?? [20, 80],
       quotas: options.quotas ?? DOCUMENTED_QUOTAS,
       faults: options.faults ?? null,
+      authorise: options.authorise ? (call) => options.authorise?.(call, this) === true : null,
     });
     const cellOf = (accountId: string, region: string): CloudCell => this.cell(accountId, region);
     this.register(new Ec2Service(cellOf));

@@ -36,6 +36,8 @@ export interface DispatchOptions {
   readonly latencyMs: readonly [low: number, high: number];
   readonly quotas: QuotaTable;
   readonly faults: Faults | null;
+  /** Whether the caller may make a call; null: everybody may do anything. */
+  readonly authorise: ((call: ApiCall) => boolean) | null;
 }
 
 /** Counts of what went through. */
@@ -184,6 +186,7 @@ export class Dispatcher {
     if (strike?.kind === 'lost-before') return new ApiError('ConnectionLost', 'lost before it took effect', 500);
     if (strike?.kind === 'denied') return denied(call, caller.arn);
     if (strike?.kind === 'error-500') return internalError(call);
+    if (this.#options.authorise?.(call) === false) return denied(call, caller.arn);
     if (strike?.kind === 'throttle' || !this.#quotas.take(call)) {
       this.#throttled++;
       return throttled(call);
