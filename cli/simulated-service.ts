@@ -22,12 +22,13 @@ import { SILENT } from '../lambdas/telemetry.ts';
 import { TEMPO, type Tempo } from '../lambdas/tempo.ts';
 import { credentialsFor, EmbeddedCloud } from '../simulator/cloud.ts';
 import { EventLog, Random } from '../simulator/core.ts';
-import { DynamoDbService } from '../simulator/dynamodb.ts';
+import { type DynamoDbOptions, DynamoDbService } from '../simulator/dynamodb.ts';
 import type { CrashPlan } from '../simulator/engine/crash-plan.ts';
 import { DurableEngine } from '../simulator/engine/durable-engine.ts';
 import { EventBridgeService } from '../simulator/events.ts';
 import { allFaults, type Faults } from '../simulator/faults.ts';
-import { inProcessHandler } from '../simulator/in-process.ts';
+import type { Authorise } from '../simulator/iam/authoriser.ts';
+import { type Answering, inProcessHandler } from '../simulator/in-process.ts';
 import { LambdaService } from '../simulator/lambda.ts';
 import { LogsService } from '../simulator/logs.ts';
 import { CloudWatchService } from '../simulator/monitoring.ts';
@@ -55,6 +56,12 @@ export interface SimulatedServiceOptions {
   readonly tempo?: Tempo;
   /** Longest time that the region shows what was before a change. Unit: milliseconds; default 3,000. */
   readonly eventualConsistencyMs?: number;
+  /** How the ledger's table lags and deals with batches. Default: not at all, and whole. */
+  readonly dynamoDb?: DynamoDbOptions;
+  /** IAM in front of every call: each function calls as a role of its own name. Default: everything is allowed. */
+  readonly authorise?: Authorise;
+  /** What stands between the service and the cloud. Default: nothing. */
+  readonly between?: (cloud: Answering) => Answering;
 }
 
 /** Where the service's own messages went. */
@@ -71,6 +78,8 @@ export class SimulatedService {
   readonly engine: DurableEngine;
   readonly ssm: SsmService;
   readonly news: SimulatedNews;
+  /** Its alarms are in the state that they are set to. */
+  readonly cloudWatch = new CloudWatchService();
   readonly deployment: Deployment;
   readonly wire: Wire;
   /** Ports of the hub, for reading the ledger from outside of the functions. */
@@ -93,12 +102,13 @@ export class SimulatedService {
       eventualConsistencyMs: options.eventualConsistencyMs ?? 3000,
       faults: allFaults([engine.crashes(), ...(options.faults ? [options.faults] : [])]),
       ...(options.quotas ? { quotas: options.quotas } : {}),
+      ...(options.authorise ? { authorise: options.authorise } : {}),
     });
     const script = readRunbookScript();
     const content = JSON.stringify(runbookDocument(script));
     this.ssm = new SsmService({ directory: this.cloud, random: random.fork('ssm'), log: this.log });
     this.ssm.registerRunbook({ name: DOCUMENT_NAME, content, script });
-    const dynamo = new DynamoDbService();
+    const dynamo = new DynamoDbService(options.dynamoDb);
     dynamo.createTable({ name: TABLE_NAME, partitionKey: 'pk', sortKey: 'sk', timeToLive: 'expiresAt' });
     this.news = { sns: new SnsService(), events: new EventBridgeService(), logs: new LogsService() };
     for (const service of [
@@ -107,7 +117,7 @@ export class SimulatedService {
       this.news.sns,
       this.news.events,
       this.news.logs,
-      new CloudWatchService(),
+      this.cloudWatch,
       new LambdaService(this.engine),
     ]) {
       this.cloud.register(service);
@@ -130,7 +140,10 @@ export class SimulatedService {
       memberRoleName: null,
       externalId: null,
     };
-    this.wire = { requestHandler: inProcessHandler(this.cloud), credentials: credentialsFor(accountId, 'service') };
+    this.wire = {
+      requestHandler: inProcessHandler(options.between?.(this.cloud) ?? this.cloud),
+      credentials: credentialsFor(accountId),
+    };
     this.hub = createHubPorts(this.deployment, this.wire);
     this.#deployFunctions(options.tempo ?? TEMPO);
     this.#deployDocuments(content);
@@ -169,20 +182,27 @@ export class SimulatedService {
   }
 
   #deployFunctions(tempo: Tempo): void {
-    const { deployment, wire, engine } = this;
+    const { deployment, engine } = this;
+    // Every function calls as its own role; what looks on from outside calls as the account's root.
+    const as = (role: string): Wire => ({
+      ...this.wire,
+      credentials: credentialsFor(deployment.home.accountId, role),
+    });
     const durable = (name: string, days: number) => ({
       name,
       aliases: ['live'],
       executionTimeoutSeconds: days * DAY_SECONDS,
     });
-    engine.registerPlain({ name: 'run', aliases: ['live'], timeoutSeconds: 120 }, createRun(deployment, wire));
+    engine.registerPlain({ name: 'run', aliases: ['live'], timeoutSeconds: 120 }, createRun(deployment, as('run')));
     engine.registerPlain(
       { name: 'reconcile', aliases: ['live'], timeoutSeconds: 300 },
-      createReconcile(deployment, wire),
+      createReconcile(deployment, as('reconcile')),
     );
-    engine.registerDurable(durable('sweep', 1), (config) => createSweep(deployment, SILENT, wire, config));
-    engine.registerDurable(durable('cell', 1), (config) => createCell(deployment, SILENT, wire, config, tempo));
-    engine.registerDurable(durable('restart', 1), (config) => createRestart(deployment, SILENT, wire, config, tempo));
+    engine.registerDurable(durable('sweep', 1), (config) => createSweep(deployment, SILENT, as('sweep'), config));
+    engine.registerDurable(durable('cell', 1), (config) => createCell(deployment, SILENT, as('cell'), config, tempo));
+    engine.registerDurable(durable('restart', 1), (config) =>
+      createRestart(deployment, SILENT, as('restart'), config, tempo),
+    );
   }
 
   #deployDocuments(content: string): void {
