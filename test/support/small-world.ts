@@ -3,10 +3,12 @@
  * runs, the SDK's real clients, the runbook itself. What is checked comes from the region's own log and machines.
  */
 
+import { PutCommand } from '@aws-sdk/lib-dynamodb';
 import { SimulatedService, type SimulatedServiceOptions } from '../../cli/simulated-service.ts';
 import type { RunReport, RunRequest } from '../../domain/contracts.ts';
 import type { PolicyInput } from '../../domain/policy.ts';
 import type { CellMemory } from '../../domain/ports.ts';
+import { createHomeClients } from '../../lambdas/aws/clients.ts';
 import type { InstanceProfile } from '../../simulator/cloud.ts';
 import { type Machine, type MachineTruth, Random } from '../../simulator/core.ts';
 import type { EmbeddedInstance } from '../../simulator/ec2/instance.ts';
@@ -107,6 +109,13 @@ export class SmallWorld {
   async reconcile(): Promise<string> {
     const answer = await this.service.engine.invokePlain('reconcile:live', {});
     return answer.ok ? answer.payload : `${answer.errorType}: ${answer.errorMessage}`;
+  }
+
+  /** Writes the pause switch as a person does, by hand. */
+  async pause(reason: string, until?: string): Promise<void> {
+    const { table } = createHomeClients(HOME.region, this.service.wire);
+    const Item = { pk: 'pause', sk: 'pause', reason, ...(until === undefined ? {} : { until }) };
+    await table.send(new PutCommand({ TableName: this.service.deployment.tableName, Item }));
   }
 
   /** Lets virtual time pass. */
