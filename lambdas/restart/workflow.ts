@@ -107,7 +107,8 @@ async function lookAgain(ports: CellPorts, input: RestartInput): Promise<SecondL
 
 /** The same triage on fresh facts. Breaker and budget were judged by the cell, which reserved this restart. */
 function decideAgain(ports: CellPorts, input: RestartInput, finding: Finding): Decision {
-  const unread = whyUnread(finding.console);
+  // The console of one that is opted out, out of scope or not running is not read at all: triage says which.
+  const unread = finding.console.status === 'not-read' ? null : whyUnread(finding.console);
   if (unread !== null) return signOfLifeNotExcluded(unread);
   return triage({
     finding,
