@@ -10,7 +10,7 @@ import type { PolicyInput } from '../../domain/policy.ts';
 import type { CellMemory } from '../../domain/ports.ts';
 import { createHomeClients } from '../../lambdas/aws/clients.ts';
 import type { InstanceProfile } from '../../simulator/cloud.ts';
-import { type Machine, type MachineTruth, Random } from '../../simulator/core.ts';
+import { type Machine, type MachineTruth, Random, type WorldEvent } from '../../simulator/core.ts';
 import type { EmbeddedInstance } from '../../simulator/ec2/instance.ts';
 import { createLinuxMachine } from '../../simulator/guest/machine.ts';
 import type { GuestProfile } from '../../simulator/guest/profile.ts';
@@ -34,16 +34,16 @@ export interface SmallMachine {
 export type SmallFleet = Readonly<Record<string, SmallMachine>>;
 
 /** Hangs since 40 minutes ago, and may be restarted. */
-export const hungMachine = (instance: Partial<InstanceProfile> = {}): SmallMachine => ({
+export const hungMachine = (instance: Partial<InstanceProfile> = {}, now = NOW): SmallMachine => ({
   instance: consenting(instance),
-  guest: hung(NOW),
+  guest: hung(now),
 });
 /** Hangs, with data on its instance store: it can only be rebooted. */
 export const rebootMachine = (): SmallMachine => hungMachine({ instanceType: 'm5d.large' });
 /** Overflowed an hour ago, and answers. */
-export const overflowedMachine = (instance: Partial<InstanceProfile> = {}): SmallMachine => ({
+export const overflowedMachine = (instance: Partial<InstanceProfile> = {}, now = NOW): SmallMachine => ({
   instance,
-  guest: overflowed(NOW),
+  guest: overflowed(now),
 });
 export const healthyMachine = (): SmallMachine => ({ guest: { files: rules(8192) } });
 
@@ -75,7 +75,7 @@ export class SmallWorld {
 
   #add(name: string, index: number, { guest = {}, instance = {}, region = HOME.region }: SmallMachine): void {
     const id = instance.instanceId ?? `i-${(index + 1).toString(16).padStart(17, '0')}`;
-    const launchTime = instance.launchTime ?? NOW - 30 * 24 * HOUR - 130_000;
+    const launchTime = instance.launchTime ?? Date.now() - 30 * 24 * HOUR - 130_000;
     const random = new Random(SEED).fork(`machine ${id}`);
     const identity = { instanceId: id, accountId: HOME.accountId, region, hostname: `ip-10-0-0-${index + 4}` };
     const profile: GuestProfile = { distribution: 'al2023', memoryKiB: 8_000_000, ...guest };
@@ -151,6 +151,15 @@ export class SmallWorld {
     if (value === null) tags.delete(key);
     else tags.set(key, value);
     instance.setTags(tags);
+  }
+
+  /** Calls back once, as soon as something happens in the world. */
+  once(when: (event: WorldEvent) => boolean, then: () => void): void {
+    const end = this.service.log.onEvent((event) => {
+      if (!when(event)) return;
+      end();
+      then();
+    });
   }
 
   /** Power changes of this machine that took effect: `stopping`, `pending` (a start), `reboot`. */
