@@ -187,7 +187,7 @@ export class EmbeddedInstance {
     if (options.skipOsShutdown) milliseconds = random.between(5 * SECOND, 20 * SECOND);
     else if (options.force && !clean) milliseconds = random.between(60 * SECOND, 120 * SECOND);
     if (isMac(this.type)) milliseconds = 15 * MINUTE;
-    this.#after(milliseconds, () => this.#stopped());
+    if (this.profile.stopNeverEnds !== true) this.#after(milliseconds, () => this.#stopped());
     this.#replacedByItsOwner();
   }
 

@@ -44,6 +44,8 @@ export interface InstanceProfile {
   readonly kmsKeyId?: string;
   readonly keyName?: string;
   readonly iamInstanceProfile?: string;
+  /** EC2 never brings a stop of it to an end: it stays `stopping`. Default false. */
+  readonly stopNeverEnds?: boolean;
   /** The attribute disableApiStop; default false. */
   readonly stopProtection?: boolean;
   /** Default `stop`. */

@@ -109,7 +109,7 @@ export class ExecutionRunner {
     execution.current = invocation;
     this.#running.set(invocation, execution);
     execution.token = `${id}.0`;
-    this.#record('invoke', { execution: execution.name, function: settings.name, number });
+    this.#record('invoke', { execution: execution.name, function: settings.name, number, id });
     const page = firstPage(execution.operations.visible());
     const event: DurableExecutionInvocationInput = {
       DurableExecutionArn: execution.arn,

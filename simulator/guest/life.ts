@@ -148,7 +148,7 @@ export class Life {
       bootLimit,
       quiet: this.profile.quietConsole ?? false,
       auditd,
-      epochMs: at,
+      epochMs: at + (this.profile.clockSkewMs ?? 0),
     });
     for (const line of lines) this.#schedule(at + line.afterMs, number, (when) => this.print(when, line.text));
     for (const burst of this.profile.bursts ?? []) {
@@ -210,7 +210,12 @@ export class Life {
     if (!boot || boot.hungSince !== null || boot.panicked) return;
     const gaps = Array.from({ length: (burst.rounds ?? 2) - 1 }, () => this.random.between(7000, 14_000));
     const limit = boot.audit.limit;
-    const result = boot.audit.burst(burst.needs, this.profile.drains ?? true, gaps, at);
+    const result = boot.audit.burst(
+      burst.needs,
+      this.profile.drains ?? true,
+      gaps,
+      at + (this.profile.clockSkewMs ?? 0),
+    );
     this.#printKernel(at, result.lines);
     if (result.overflowed) {
       this.overflows.push({ at, limit });

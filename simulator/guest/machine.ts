@@ -102,7 +102,7 @@ class LinuxMachine implements Machine {
       availableKiB: this.#life.availableKiB(),
       hostname: this.#life.identity.hostname,
       nextPid: this.#life.nextPid,
-      at,
+      at: at + (this.#life.profile.clockSkewMs ?? 0),
     };
     const result = runOnHost({
       init: this.#life.distribution.init,
@@ -157,7 +157,7 @@ class LinuxMachine implements Machine {
       memoryKiB: this.#life.profile.memoryKiB,
       availableKiB: this.#life.availableKiB(),
       uptimeMs: at - boot.at,
-      clock: new Date(at).toISOString().slice(11, 19),
+      clock: new Date(at + (this.#life.profile.clockSkewMs ?? 0)).toISOString().slice(11, 19),
     });
     return { ...answer, milliseconds: this.#life.random.between(80, 400), hung: false };
   }

@@ -64,6 +64,8 @@ export interface GuestProfile {
   readonly bursts?: readonly Burst[];
   /** Somebody reboots it from inside then. Epoch milliseconds. */
   readonly rebootsAt?: number;
+  /** How far its own clock is off, ahead where positive. Milliseconds; default 0. Kernel time since the boot is right. */
+  readonly clockSkewMs?: number;
   /** User space writes a line on the console so often. Minutes. */
   readonly chatterMinutes?: number;
   readonly configurationManager?: ConfigurationManager;

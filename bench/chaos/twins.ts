@@ -1,0 +1,73 @@
+/** Invariant 11: a world with crashes ends as the same world without them. And 6: a cure run again changes nothing. */
+import type { EmbeddedInstance } from '../../simulator/ec2/instance.ts';
+import type { History } from './history.ts';
+import type { Found } from './invariants.ts';
+import type { WatchedMachine } from './watched-machine.ts';
+import type { World } from './world.ts';
+
+/** How it ended for one instance. */
+export interface TwinOutcome {
+  readonly instanceId: string;
+  readonly ended: string;
+}
+
+/** State, limits and how often the service restarted it: what a person would find. */
+export function outcomesOf(instances: readonly EmbeddedInstance[], { powerDowns }: History): readonly TwinOutcome[] {
+  return instances.map(({ instanceId, state, machine }) => {
+    const { effectiveLimit, configuredLimit, hung } = machine.truth(Date.now());
+    const restarts = powerDowns.filter((down) => down.instanceId === instanceId).map(({ how }) => how);
+    return { instanceId, ended: JSON.stringify({ state, hung, effectiveLimit, configuredLimit, restarts }) };
+  });
+}
+
+export function differences(
+  calm: readonly TwinOutcome[],
+  crashed: readonly TwinOutcome[],
+  world: World,
+): readonly Found[] {
+  return calm.flatMap(({ instanceId, ended }) => {
+    const other = crashed.find((each) => each.instanceId === instanceId)?.ended;
+    if (other === ended) return [];
+    const what = `with crashes it ends as ${other}, without them as ${ended}`;
+    return [{ invariant: 11, instanceId, at: world.endsAt, what }];
+  });
+}
+
+/** Few, for each may cost a run on the host. */
+const RUN_AGAIN = 2;
+
+/** Runs the last runbook of a few machines again, which must change nothing. Nothing may happen in the world after it. */
+export function againChanges(
+  machines: readonly WatchedMachine[],
+  instances: readonly EmbeddedInstance[],
+  history: History,
+): readonly Found[] {
+  const at = Date.now();
+  const found: Found[] = [];
+  let left = RUN_AGAIN;
+  for (const machine of machines) {
+    const { last, instanceId } = machine;
+    if (left === 0) break;
+    const ran = history.scripts.findLast((run) => run.instanceId === instanceId);
+    const running = instances.some((each) => each.instanceId === instanceId && each.state === 'running');
+    const before = machine.truth(at);
+    if (
+      last === null ||
+      ran === undefined ||
+      !running ||
+      before.hung ||
+      !/"outcome":"resized"/.test(ran.result.stdout)
+    ) {
+      continue;
+    }
+    // A boot, a revert or a later overflow is a reason to change something again.
+    const files = (truth: typeof before) => JSON.stringify([truth.files, truth.effectiveLimit, truth.configuredLimit]);
+    if (files(before) !== files(ran.after.truth)) continue;
+    left--;
+    machine.runScript(at, last.script, last.environment);
+    const after = machine.truth(at);
+    if (files(after) === files(before)) continue;
+    found.push({ invariant: 6, instanceId, at, what: 'the same runbook, run again at once, changed it again' });
+  }
+  return found;
+}
