@@ -119,7 +119,11 @@ describe('no capacity to start in', () => {
   test('the next run restarts no more than there is room for beside it', () =>
     inSmallWorld(
       {
-        machines: { ...machines, first: hungMachine({ capacityFailures: { until: NOW + 10 * HOUR } }) },
+        machines: {
+          ...machines,
+          first: hungMachine({ capacityFailures: { until: NOW + 10 * HOUR } }),
+          fourth: hungMachine(),
+        },
         policy: { mode: 'apply', restart: { maxPercent: 100 } },
       },
       async (world) => {
@@ -130,7 +134,7 @@ describe('no capacity to start in', () => {
           if (kind === 'power') most = Math.max(most, down());
         });
         const report = await world.run();
-        expect(report.totals).toMatchObject({ restarted: 2 });
+        expect(report.totals).toMatchObject({ restarted: 3 });
         expect(most).toBe(2);
         expect(world.instance('first').state).toBe('stopped');
       },

@@ -30,7 +30,7 @@ describe('a large cell', () => {
     const bytes = async (count: number) =>
       inSmallWorld({ machines: stormy(count, 20) }, async (world) => {
         const report = await world.run({ mode: 'plan' });
-        expect(report.totals).toMatchObject({ affected: count, resized: count });
+        expect(report).toMatchObject({ complete: true, totals: { affected: count, resized: count } });
         const { lines = [] } = report.actions[0]?.evidence ?? {};
         expect(lines).toHaveLength(3);
         return cellUse(world).bytes;

@@ -79,6 +79,21 @@ describe('a machine that was planned to be restarted', () => {
       expect(world.power('second')).toEqual([]);
     }));
 
+  test('is left alone when acting was paused in the very moment', () =>
+    inSmallWorld({ machines: { hung: hungMachine() } }, async (world) => {
+      world.once(
+        ({ kind, what, detail }) =>
+          kind === 'durable' && what === 'start' && String(detail?.execution).startsWith('restart/'),
+        () => void world.pause('stop everything'),
+      );
+      const report = await world.run();
+      expect(actionOn(report, world, 'hung').outcome).toMatchObject({
+        result: 'declined',
+        message: expect.stringMatching(/paused: stop everything/),
+      });
+      expect(world.power('hung')).toEqual([]);
+    }));
+
   test('by another run is left to that run', () =>
     inSmallWorld({ machines: { hung: hungMachine() } }, async (world) => {
       const lease = `instance#111122223333/eu-west-1/${world.id('hung')}`;
