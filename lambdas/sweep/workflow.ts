@@ -148,6 +148,9 @@ async function report(hub: HubPorts, record: RunRecord, results: readonly CellOu
   const whole = withNamedButGone(assembled, record.request.instanceIds ?? []);
   const told = await tell(hub, whole);
   const final = told.length === 0 ? whole : withErrors(whole, told);
+  // What concerns the run as a whole stands with its first cell, also for whoever reads the report from the ledger.
+  const [first] = final.cells;
+  if (first && first !== assembled.cells[0]) mustAnswer(await hub.ledger.putCellReport(record.runId, first));
   const { actions: _actions, cells: _cells, ...kernel } = final;
   mustAnswer(await hub.ledger.putRun({ ...record, status: 'done', endedAt: final.endedAt, report: kernel }));
   return bounded(final, `{"status":"${final.runId}"} to the run function, or the ledger, has the actions`);
