@@ -1,29 +1,28 @@
 /** The public construct: everything the service needs in the account and region where it runs. */
-import { Arn, ArnFormat, Aws, Duration, RemovalPolicy, Stack, TimeZone, Token } from 'aws-cdk-lib';
+import { Arn, ArnFormat, Aws, Duration, RemovalPolicy, Stack, Token } from 'aws-cdk-lib';
 import { AttributeType, BillingMode, Table } from 'aws-cdk-lib/aws-dynamodb';
 import { EventBus } from 'aws-cdk-lib/aws-events';
-import type { IFunction } from 'aws-cdk-lib/aws-lambda';
+import { Key } from 'aws-cdk-lib/aws-kms';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
-import {
-  ContextAttribute,
-  Schedule,
-  ScheduleExpression,
-  ScheduleTargetInput,
-  TimeWindow,
-} from 'aws-cdk-lib/aws-scheduler';
-import { LambdaInvoke } from 'aws-cdk-lib/aws-scheduler-targets';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { parseInput } from '../domain/validation.ts';
+import { Alarms } from './alarms.ts';
+import { Dashboard } from './dashboard.ts';
 import type { Fleet } from './fleet-permissions.ts';
 import { ServiceFunction } from './functions.ts';
 import { type Hub, invoke } from './hub-permissions.ts';
+import { countRecords } from './metrics.ts';
 import type { Permission } from './permission.ts';
 import { type FunctionName, permissionsOf } from './permissions.ts';
+import { Queries } from './queries.ts';
+import { shapeRoles } from './roles.ts';
 import { RunbookDocument } from './runbook-document.ts';
+import { Schedules } from './schedules.ts';
 import { CONTEXT_KEY, policyText, type Settings, type SettingsInput, settingsSchema } from './settings.ts';
+import { TestEvents } from './test-events.ts';
 
 /** What the owner of a fleet decides. Every property is optional; nothing given: it looks every 4 hours, touches nothing. */
 export interface AuditBacklogRemediationProps {
@@ -45,6 +44,14 @@ export interface AuditBacklogRemediationProps {
   readonly documentName?: string | undefined;
   /** The role that the service assumes in other accounts. Default: `AuditBacklogRemediationMember`, no external id. */
   readonly memberRole?: SettingsInput['memberRole'] | undefined;
+  /** When to wake a person. Default: a missed sweep, 10 % unknown consoles, 500 throttled calls. */
+  readonly alarms?: SettingsInput['alarms'] | undefined;
+  /** ARN of a KMS key for all log groups; its policy must let CloudWatch Logs use it. Default: CloudWatch Logs' own. */
+  readonly logKeyArn?: string | undefined;
+  /** Shareable test events for the Lambda console: `use-registry` where the registry exists, else `create-registry`. Default: none. */
+  readonly testEvents?: SettingsInput['testEvents'] | undefined;
+  /** Path and permissions boundary of the roles. Default: `/`, none. */
+  readonly roles?: SettingsInput['roles'] | undefined;
 }
 
 /**
@@ -74,13 +81,15 @@ export class AuditBacklogRemediation extends Construct {
       sortKey: { name: 'sk', type: AttributeType.STRING },
       billingMode: BillingMode.PAY_PER_REQUEST,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
-      timeToLiveAttribute: 'ttl',
+      timeToLiveAttribute: 'expiresAt',
       deletionProtection: true,
       removalPolicy: RemovalPolicy.RETAIN,
     });
+    const logKey = settings.logKeyArn ? Key.fromKeyArn(this, 'LogKey', settings.logKeyArn) : undefined;
     this.serviceLog = new LogGroup(this, 'Records', {
       retention: RetentionDays.ONE_YEAR,
       removalPolicy: RemovalPolicy.RETAIN,
+      ...(logKey ? { encryptionKey: logKey } : {}),
     });
     this.topic = new Topic(this, 'Notifications', { displayName: 'Audit backlog remediation', enforceSSL: true });
     for (const email of settings.notificationEmails) this.topic.addSubscription(new EmailSubscription(email));
@@ -121,6 +130,7 @@ export class AuditBacklogRemediation extends Construct {
         permissions: [...permissionsOf(name, hub, fleet), ...also],
         environment: { ...environment, ...more },
         deadLetterQueue: this.deadLetterQueue,
+        logKey,
       });
     const restart = make('restart', 'Restart', [], {});
     const restartArn = restart.alias.functionArn;
@@ -143,36 +153,22 @@ export class AuditBacklogRemediation extends Construct {
     const reconcile = make('reconcile', 'Reconcile', [], {});
     this.functions = { run, sweep, cell, restart, reconcile };
 
-    this.schedules(settings);
+    const { deadLetterQueue } = this;
+    new Schedules(this, 'Schedules', { settings, run, reconcile, deadLetterQueue });
+    this.dayTwo(settings);
+    shapeRoles(this, settings.roles);
   }
 
-  private schedules(settings: Settings): void {
-    new Schedule(this, 'Schedule', {
-      description: 'Starts a sweep of audit-backlog-remediation',
-      schedule: ScheduleExpression.expression(settings.schedule, TimeZone.of(settings.timezone)),
-      timeWindow:
-        settings.flexibleWindowMinutes > 0
-          ? TimeWindow.flexible(Duration.minutes(settings.flexibleWindowMinutes))
-          : TimeWindow.off(),
-      // The scheduled time names the run: a second delivery is the same run.
-      target: new LambdaInvoke(this.functions.run.alias as IFunction, {
-        input: ScheduleTargetInput.fromObject({ schema: 1, scheduledAt: ContextAttribute.scheduledTime }),
-        retryAttempts: 2,
-        maxEventAge: Duration.hours(1),
-        deadLetterQueue: this.deadLetterQueue,
-      }),
-    });
-    new Schedule(this, 'ReconcileSchedule', {
-      description: 'Looks after what audit-backlog-remediation stopped',
-      schedule: ScheduleExpression.rate(Duration.minutes(5)),
-      timeWindow: TimeWindow.off(),
-      target: new LambdaInvoke(this.functions.reconcile.alias as IFunction, {
-        input: ScheduleTargetInput.fromObject({ schema: 1, scheduledAt: ContextAttribute.scheduledTime }),
-        retryAttempts: 1,
-        maxEventAge: Duration.minutes(5),
-        deadLetterQueue: this.deadLetterQueue,
-      }),
-    });
+  private dayTwo(settings: Settings): void {
+    const { functions, serviceLog, topic, deadLetterQueue } = this;
+    countRecords(this, serviceLog);
+    const { alarms } = new Alarms(this, 'Alarms', { settings, functions, deadLetterQueue, topic });
+    new Dashboard(this, 'Overview', { alarms, records: serviceLog });
+    const functionLogs = Object.values(functions).map((one) => one.logGroup);
+    new Queries(this, 'Queries', { records: serviceLog, functionLogs });
+    if (settings.testEvents !== 'none') {
+      new TestEvents(this, 'TestEvents', { registry: settings.testEvents, run: functions.run.handler });
+    }
   }
 
   private calendarArn(calendar: string): string {

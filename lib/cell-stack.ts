@@ -1,11 +1,28 @@
 /** What the service needs in the places that it does not run in: the document per cell, a role per account. */
-import { ArnFormat, Aws, Stack, type StackProps, Token } from 'aws-cdk-lib';
+import {
+  ArnFormat,
+  Aws,
+  DefaultStackSynthesizer,
+  type IStackSynthesizer,
+  Stack,
+  type StackProps,
+  Token,
+} from 'aws-cdk-lib';
 import { AccountPrincipal, PrincipalWithConditions, Role } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import { statement } from './functions.ts';
 import { memberPermissions } from './permissions.ts';
+import { shapeRoles } from './roles.ts';
 import { RunbookDocument } from './runbook-document.ts';
 import type { Settings } from './settings.ts';
+
+/**
+ * A template without assets asks nothing of the account it is deployed to, a bootstrapped CDK neither: a StackSet can take
+ * it as it is. It names no account but the service's own, so one serves all.
+ */
+function plainTemplate(): IStackSynthesizer {
+  return new DefaultStackSynthesizer({ generateBootstrapVersionRule: false }) as IStackSynthesizer;
+}
 
 export interface CellStackProps extends StackProps {
   readonly settings: Settings;
@@ -15,6 +32,7 @@ export interface CellStackProps extends StackProps {
 export class CellStack extends Stack {
   constructor(scope: Construct, id: string, props: CellStackProps) {
     super(scope, id, {
+      synthesizer: plainTemplate(),
       description: 'audit-backlog-remediation: the SSM document of one account and region',
       ...props,
     });
@@ -30,7 +48,11 @@ export interface MemberRoleStackProps extends StackProps {
 /** One other account: the role that the service assumes there. Roles are global, so one region of the account is enough. */
 export class MemberRoleStack extends Stack {
   constructor(scope: Construct, id: string, props: MemberRoleStackProps) {
-    super(scope, id, { description: 'audit-backlog-remediation: the role that it assumes in this account', ...props });
+    super(scope, id, {
+      synthesizer: plainTemplate(),
+      description: 'audit-backlog-remediation: the role that it assumes in this account',
+      ...props,
+    });
     const { settings } = props;
     const { scope: reach } = settings.policy;
     const serviceRoles = this.formatArn({
@@ -38,7 +60,7 @@ export class MemberRoleStack extends Stack {
       region: '',
       account: settings.account,
       resource: 'role',
-      resourceName: `${SERVICE_STACK}-*`,
+      resourceName: `${settings.roles.path.slice(1)}${SERVICE_STACK}-*`,
       arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
     });
     const role = new Role(this, 'Role', {
@@ -54,12 +76,15 @@ export class MemberRoleStack extends Stack {
     const rows = memberPermissions({
       partition: Aws.PARTITION,
       accountId: this.account,
+      arnAccountId: Aws.ACCOUNT_ID,
       regions: reach.regions.length > 0 ? reach.regions : [settings.region ?? this.region],
       documentName: settings.documentName,
       policy: settings.policy,
       resolved: !Token.isUnresolved(this.account),
     });
     for (const row of rows) role.addToPolicy(statement(row));
+    // The service finds the role by its name alone, so it stands at the root.
+    shapeRoles(this, { ...settings.roles, path: '/' });
   }
 }
 

@@ -7,6 +7,8 @@ export interface Fleet {
   readonly partition: string;
   /** 12 digits or a token. */
   readonly accountId: string;
+  /** As ARNs name the account, where one template is for many accounts; default: `accountId`. */
+  readonly arnAccountId?: string;
   readonly regions: readonly string[];
   readonly documentName: string;
   readonly policy: Policy;
@@ -253,13 +255,17 @@ export function readMarked(fleet: Fleet): Permission[] {
 }
 
 function instances(fleet: Fleet): string[] {
-  return fleet.regions.map((region) => `arn:${fleet.partition}:ec2:${region}:${fleet.accountId}:instance/*`);
+  return fleet.regions.map((region) => `arn:${fleet.partition}:ec2:${region}:${arnAccount(fleet)}:instance/*`);
 }
 
 function documents(fleet: Fleet): string[] {
   return fleet.regions.map(
-    (region) => `arn:${fleet.partition}:ssm:${region}:${fleet.accountId}:document/${fleet.documentName}`,
+    (region) => `arn:${fleet.partition}:ssm:${region}:${arnAccount(fleet)}:document/${fleet.documentName}`,
   );
+}
+
+function arnAccount({ arnAccountId, accountId }: Fleet): string {
+  return arnAccountId ?? accountId;
 }
 
 function keys(fleet: Fleet): string[] {

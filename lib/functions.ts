@@ -1,18 +1,15 @@
 /** The five functions: bundled, each with its own role and log group, reached through the alias `live`. */
-import { join } from 'node:path';
 import { Annotations, Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { Policy as InlinePolicy, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { Alias, Architecture, type IVersion, Runtime } from 'aws-cdk-lib/aws-lambda';
-import { NodejsFunction, OutputFormat, SourceMapMode } from 'aws-cdk-lib/aws-lambda-nodejs';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
+import { Alias, Architecture, type IVersion, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import { handlerCode } from './handler-code.ts';
 import { checkpoints, ownLog } from './hub-permissions.ts';
 import type { Permission } from './permission.ts';
 import type { FunctionName } from './permissions.ts';
-
-/** The package's root, where `lambdas/` stands. */
-const ROOT = join(import.meta.dirname, '..');
 
 /**
  * For the template's `Metadata`. W3005: the CDK makes every function depend on its role, which its `Role` property does
@@ -86,14 +83,17 @@ export interface ServiceFunctionProps {
   readonly permissions: readonly Permission[];
   readonly environment: Readonly<Record<string, string>>;
   readonly deadLetterQueue: IQueue;
+  /** Of the log group; undefined: CloudWatch Logs' own. */
+  readonly logKey?: IKey | undefined;
 }
 
 /** One function of the service. Nobody names its functions or roles: a replacement never meets its own name. */
 export class ServiceFunction extends Construct {
   /** `live`: what everything else calls. A durable function is never called without a qualifier. */
   readonly alias: Alias;
-  readonly handler: NodejsFunction;
+  readonly handler: LambdaFunction;
   readonly role: Role;
+  readonly logGroup: LogGroup;
   /** Every row that the role has, for the tests and the documentation. */
   readonly permissions: readonly Permission[];
 
@@ -103,7 +103,9 @@ export class ServiceFunction extends Construct {
     const logGroup = new LogGroup(this, 'Log', {
       retention: RetentionDays.THREE_MONTHS,
       removalPolicy: RemovalPolicy.DESTROY,
+      ...(props.logKey ? { encryptionKey: props.logKey } : {}),
     });
+    this.logGroup = logGroup;
     this.role = new Role(this, 'Role', {
       assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
       description: `What the ${props.name} function of audit-backlog-remediation may do; see docs/permissions.md`,
@@ -111,11 +113,10 @@ export class ServiceFunction extends Construct {
     const rows = [...props.permissions, ownLog(logGroup.logGroupArn)];
     for (const row of rows) this.role.addToPolicy(statement(row));
 
-    this.handler = new NodejsFunction(this, 'Function', {
+    this.handler = new LambdaFunction(this, 'Function', {
       description: shape.description,
-      entry: join(ROOT, 'lambdas', props.name, 'handler.ts'),
-      projectRoot: ROOT,
-      depsLockFilePath: join(ROOT, 'package-lock.json'),
+      code: handlerCode(props.name),
+      handler: 'index.handler',
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
       memorySize: shape.memorySize,
@@ -130,18 +131,6 @@ export class ServiceFunction extends Construct {
       ...(shape.executionTimeout
         ? { durableConfig: { executionTimeout: shape.executionTimeout, retentionPeriod: Duration.days(14) } }
         : {}),
-      bundling: {
-        format: OutputFormat.ESM,
-        target: 'node24',
-        mainFields: ['module', 'main'],
-        minify: true,
-        sourceMap: true,
-        sourceMapMode: SourceMapMode.EXTERNAL,
-        sourcesContent: false,
-        bundleAwsSDK: true,
-        // Some libraries are CommonJS inside and call `require` of Node's own modules.
-        banner: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);",
-      },
     });
     Annotations.of(this.handler).acknowledgeInfo(
       'aws-lambda:Function.DurableConfig',

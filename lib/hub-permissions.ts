@@ -125,7 +125,7 @@ export function ownLog(logGroupArn: string): Permission {
 }
 
 /** An event that could not be handled is kept. */
-export function deadLetters(hub: Hub): Permission {
+export function deadLetters(hub: Pick<Hub, 'deadLetterArn'>): Permission {
   return {
     sid: 'DeadLetters',
     reason: 'An asynchronous event that failed for good is kept for a person to look at.',

@@ -5,7 +5,13 @@ import { policySchema } from '../domain/policy.ts';
 import type { Fleet } from './fleet-permissions.ts';
 import { checkpoints, type Hub, invoke, ownLog } from './hub-permissions.ts';
 import type { Permission } from './permission.ts';
-import { FUNCTION_NAMES, type FunctionName, memberPermissions, permissionsOf } from './permissions.ts';
+import {
+  FUNCTION_NAMES,
+  type FunctionName,
+  memberPermissions,
+  permissionsOf,
+  schedulePermissions,
+} from './permissions.ts';
 
 /** Where the document stands, from the package's root. */
 export const PERMISSIONS_DOC = join(import.meta.dirname, '..', 'docs', 'permissions.md');
@@ -44,7 +50,8 @@ export function permissionsDocument(): string {
     ];
     return `## The role of \`${name}\`\n\n${table(rows)}`;
   });
-  return `${INTRODUCTION}\n${sections.join('\n\n')}\n\n${MEMBER}\n\n${table(memberPermissions({ ...fleet, accountId: '<member account>' }))}\n`;
+  const schedules = `${SCHEDULES}\n\n${table(schedulePermissions('<run or reconcile function>:live', '<dead letter queue>'))}`;
+  return `${INTRODUCTION}\n${sections.join('\n\n')}\n\n${schedules}\n\n${MEMBER}\n\n${table(memberPermissions({ ...fleet, accountId: '<member account>' }))}\n`;
 }
 
 const INTRODUCTION = `# Permissions
@@ -72,9 +79,13 @@ How to read the conditions: \`StringEquals\` on a tag that is not there is false
 permission. \`StringNotEqualsIgnoreCase\` on a tag that is not there is true, so only the opt-out tag takes it away. \`Null: false\`
 demands that the tag, or the list of tag keys, is there.
 
-The two schedules have roles of their own, made by the CDK: \`lambda:InvokeFunction\` on the alias they target and
-\`sqs:SendMessage\` on the dead letter queue.
+What no role has, whatever the settings: \`test/lib/access.ts\` says it line by line, and removing or widening any statement
+makes a line fail. The embedded region runs whole sweeps under these very policies (\`simulator/iam\`).
 `;
+
+const SCHEDULES = `## The roles of the two schedules
+
+Assumed by EventBridge Scheduler, for schedules of the same account.`;
 
 const MEMBER = `## The role in a member account
 

@@ -16,6 +16,7 @@ import {
   deadLetters,
   gate,
   type Hub,
+  invoke,
   ledger,
   memberAccounts,
   notify,
@@ -23,6 +24,8 @@ import {
   serviceLog,
 } from './hub-permissions.ts';
 import type { Permission } from './permission.ts';
+
+export type { Permission } from './permission.ts';
 
 /** The functions of the service; each has a role of its own. */
 export const FUNCTION_NAMES = ['run', 'sweep', 'cell', 'restart', 'reconcile'] as const;
@@ -85,4 +88,12 @@ export function memberPermissions(fleet: Fleet): Permission[] {
     ...bringBack(fleet),
   ];
   return rows.filter((row, index) => rows.findIndex((other) => other.sid === row.sid) === index);
+}
+
+/** What a schedule may do: start its one function, and keep what it could not start. */
+export function schedulePermissions(aliasArn: string, deadLetterArn: string): Permission[] {
+  return [
+    invoke('StartFunction', aliasArn, 'Starts this one function on schedule, by its alias.'),
+    deadLetters({ deadLetterArn }),
+  ];
 }

@@ -61,6 +61,55 @@ export const settingsSchema = z
       })
       .prefault({})
       .describe('The role that the service assumes in other accounts.'),
+    alarms: z
+      .strictObject({
+        missedSweepHours: z
+          .number()
+          .int()
+          .min(1)
+          .max(168)
+          .optional()
+          .describe('Alarm when no sweep was finished for so long. Unit: hours; default: as the schedule says.'),
+        unknownPercent: z
+          .number()
+          .min(1)
+          .max(100)
+          .default(10)
+          .describe('Alarm from so many instances with an unknown console. Unit: percent of all.'),
+        throttledCalls: z
+          .number()
+          .int()
+          .min(1)
+          .default(500)
+          .describe('Alarm from so many throttled calls of one sweep.'),
+      })
+      .prefault({})
+      .describe('When to wake a person.'),
+    logKeyArn: z
+      .string()
+      .regex(/^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[\w-]+$/, 'write the ARN of a KMS key')
+      .optional()
+      .describe("Key for all log groups; default: CloudWatch Logs' own."),
+    testEvents: z
+      .enum(['none', 'use-registry', 'create-registry'])
+      .default('none')
+      .describe('Shareable test events of the run function, and whether their registry has to be made.'),
+    roles: z
+      .strictObject({
+        path: z
+          .string()
+          .regex(/^\/([\w+=,.@-]+\/)*$/, 'begins and ends with a slash')
+          .max(512)
+          .default('/')
+          .describe("Of the roles in the service's own account."),
+        permissionsBoundary: z
+          .string()
+          .regex(/^[\w+=,.@/-]{1,128}$/, 'write the name of a managed policy, with its path if it has one')
+          .optional()
+          .describe('Name of a managed policy that bounds every role; it must exist in every account.'),
+      })
+      .prefault({})
+      .describe('How roles have to look in your organization.'),
   })
   .superRefine((settings, context) => {
     const { accounts, regions } = settings.policy.scope;
@@ -69,6 +118,26 @@ export const settingsSchema = z
     if (regions.length > 0 && !settings.region) need('region', 'policy.scope.regions names regions');
     if (accounts.length > 0 && !settings.account) need('account', 'policy.scope.accounts names accounts');
   });
+
+const HOURS_OF = { minute: 1 / 60, hour: 1, day: 24 } as const;
+/** CloudWatch evaluates at most a week. Unit: hours. */
+const LONGEST_EVALUATION = 168;
+
+/**
+ * After how long without a finished sweep somebody should look: one sweep may be missed. Unit: hours, 2 to 168. Of a cron
+ * expression only this is known: it fires daily at least if it restricts no day; else it may be a week.
+ */
+export function missedSweepHours({ alarms, schedule }: Settings): number {
+  if (alarms.missedSweepHours !== undefined) return alarms.missedSweepHours;
+  const [, count, unit] = /^rate\((\d+) (minute|hour|day)s?\)$/.exec(schedule) ?? [];
+  if (count && unit) {
+    const hours = Number(count) * HOURS_OF[unit as keyof typeof HOURS_OF];
+    return Math.min(LONGEST_EVALUATION, Math.ceil(2 * hours) + 1);
+  }
+  const [, , dayOfMonth, month, dayOfWeek] = schedule.slice('cron('.length, -1).split(' ');
+  const daily = [dayOfMonth, month, dayOfWeek].every((field) => field === '*' || field === '?');
+  return daily ? 49 : LONGEST_EVALUATION;
+}
 
 /** Complete settings: every default filled in. */
 export type Settings = z.infer<typeof settingsSchema>;

@@ -17,7 +17,8 @@ describe.each([...roles.keys()])('%s', (role) => {
 });
 
 it('is about every role', () => {
-  expect([...roles.keys()].sort()).toEqual(['cell', 'member', 'reconcile', 'restart', 'run', 'sweep']);
+  const functions = ['cell', 'reconcile', 'restart', 'run', 'sweep'];
+  expect([...roles.keys()].sort()).toEqual([...functions, 'member', 'schedule-reconcile', 'schedule-sweep'].sort());
   expect(all.length).toBeGreaterThan(600);
 });
 

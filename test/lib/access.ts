@@ -38,11 +38,13 @@ export function physicalName(logicalId: string): string | undefined {
   if (what === 'Live') return 'live';
   if (what === 'Log') return `/aws/lambda/${name?.toLowerCase()}`;
   if (name) return name.toLowerCase();
+  const [, schedule] = /^ServiceSchedules(Sweep|Reconcile)Role/.exec(logicalId) ?? [];
+  if (schedule) return `schedule-${schedule.toLowerCase()}`;
   const fixed = { ServiceRecords: 'records', ServiceLedger: 'ledger', ServiceNotif: 'news', ServiceDead: 'dead' };
   return Object.entries(fixed).find(([prefix]) => logicalId.startsWith(prefix))?.[1];
 }
 
-/** Roles of the five functions, and `member`: the role in the other account. */
+/** Roles of the five functions and the two schedules, and `member`: the role in the other account. */
 export function synthesizedRoles(): readonly TemplateRole[] {
   const app = appWith(SETTINGS);
   const hub = rolesOf(templateOf(app).toJSON(), { accountId: HUB, region: REGION, physicalName });
@@ -51,7 +53,7 @@ export function synthesizedRoles(): readonly TemplateRole[] {
     region: REGION,
     physicalName: () => 'member',
   });
-  return [...hub.filter(({ name }) => !name.startsWith('Scheduler')), ...member];
+  return [...hub, ...member];
 }
 
 const FUNCTIONS = ['run', 'sweep', 'cell', 'restart', 'reconcile'] as const;
@@ -398,6 +400,8 @@ const ROLES: Readonly<Record<string, { readonly fleet: readonly FleetRule[]; rea
     ],
   },
   reconcile: { fleet: ['bring'], own: [table(), tell, enter] },
+  'schedule-sweep': { fleet: [], own: [start('run')] },
+  'schedule-reconcile': { fleet: [], own: [start('reconcile')] },
   member: { fleet: ['look', 'pin', 'send', 'status', 'stop', 'bring'], own: [] },
 };
 
@@ -427,7 +431,8 @@ export function expectations(): readonly Expectation[] {
     const rules = (Object.keys(FLEET_RULES) as FleetRule[]).flatMap((name) =>
       FLEET_RULES[name](fleet.includes(name) ? yes : not),
     );
-    const general: Rule[] = role === 'member' ? [] : [dead, logTo(`/aws/lambda/${role}`)];
+    const general: Rule[] =
+      role === 'member' ? [] : role.startsWith('schedule') ? [dead] : [dead, logTo(`/aws/lambda/${role}`)];
     const also =
       role === 'reconcile' ? [yes(call('ec2:DescribeInstances')), yes(call('ec2:DescribeInstances', {}, THERE))] : [];
     const rulings = [...rules, ...[...own, ...general].flatMap((rule) => rule(yes)), ...also];

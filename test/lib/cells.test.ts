@@ -51,6 +51,35 @@ describe('three regions, two more accounts', () => {
     expect(JSON.stringify(template.toJSON())).toContain(`:iam::${HUB}:role/AuditBacklogRemediation-*`);
   });
 
+  it('are templates that a StackSet can take: for every account the same, asking nothing of it', () => {
+    const of = (...accounts: string[]) =>
+      accounts.map((account) => templateOf(app, `AuditBacklogRemediation-Member-${account}`).toJSON());
+    const [member, other] = of('444455556666', '777788889999');
+    expect(member).toEqual(other);
+    const cells = ['444455556666-eu-west-1', '777788889999-us-east-1'].map((cell) =>
+      templateOf(app, `AuditBacklogRemediation-Cell-${cell}`).toJSON(),
+    );
+    expect(cells[0]).toEqual(cells[1]);
+    for (const template of [member, ...cells]) {
+      expect(Object.keys(template ?? {}).sort()).toEqual(['Description', 'Resources']);
+    }
+  });
+
+  it('differ by account where the policy does', () => {
+    const differing = appWith({
+      ...settings,
+      policy: {
+        mode: 'apply',
+        scope,
+        overrides: [{ accounts: ['777788889999'], restart: { policy: 'never' } }],
+      },
+    });
+    const actions = (account: string) =>
+      JSON.stringify(templateOf(differing, `AuditBacklogRemediation-Member-${account}`).toJSON());
+    expect(actions('444455556666')).toContain('ec2:StopInstances');
+    expect(actions('777788889999')).not.toContain('ec2:StopInstances');
+  });
+
   it('name exactly those roles to the hub', () => {
     const json = JSON.stringify(templateOf(app).toJSON());
     expect(json).toContain(':iam::444455556666:role/AuditBacklogRemediationMember');

@@ -50,7 +50,7 @@ describe('a sweep that acts, with all its permissions', () => {
     const explained = Object.values(UNUSED).flat();
     const left = done.iam
       .unused()
-      .filter((name) => !name.includes('SchedulerRole'))
+      .filter((name) => !name.includes('Schedules'))
       .filter((name) => !explained.some((one) => name.endsWith(`/${one}`)));
     expect(left).toEqual([]);
   });
