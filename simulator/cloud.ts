@@ -12,9 +12,9 @@ import type { WireAnswer, WireRequest } from './protocols.ts';
 import { DOCUMENTED_QUOTAS, type QuotaTable } from './quotas.ts';
 import { type EmbeddedRole, StsService } from './sts.ts';
 
-export { credentialsFor, type EmbeddedCredentials } from './credentials.ts';
-export { ConnectionLost, type Traffic } from './dispatch.ts';
-export { CloudCell, type KeyState } from './ec2/cell.ts';
+export { credentialsFor } from './credentials.ts';
+export type { Traffic } from './dispatch.ts';
+export { CloudCell } from './ec2/cell.ts';
 export { EmbeddedInstance } from './ec2/instance.ts';
 export type { InstanceProfile } from './ec2/profile.ts';
 export type { WireAnswer, WireRequest } from './protocols.ts';

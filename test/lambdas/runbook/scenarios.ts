@@ -27,8 +27,8 @@ export interface Scenario {
   readonly os?: Record<string, unknown>;
 }
 
-export const RULES = 'etc/audit/rules.d/audit.rules';
-export const DIRECT = 'etc/audit/audit.rules';
+const RULES = 'etc/audit/rules.d/audit.rules';
+const DIRECT = 'etc/audit/audit.rules';
 const TAIL = '-f 1\n-a always,exit -F arch=b64 -S adjtimex -k time-change\n-w /etc/passwd -p wa -k pw\n';
 const rulesd = (text: string): Files => ({ [RULES]: text });
 const NO_RESTART = [/^(systemctl|service) /, /^kill/];
