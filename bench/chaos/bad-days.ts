@@ -262,6 +262,17 @@ export function planEvents(world: World, doer: Doer): void {
       told('key disabled');
     });
   }
+  // While a machine that needs it is down.
+  const treacherous = random.next() < 0.5;
+  log.onEvent(({ what, instanceId }) => {
+    if (!treacherous || what !== 'stopping' || Date.now() >= world.calmAt) return;
+    const stopping = doer.instances().find((each) => each.instanceId === instanceId);
+    if (stopping?.profile.kmsKeyId !== WORKING_KEY) return;
+    setTimeout(() => {
+      doer.setKey(WORKING_KEY, 'Disabled');
+      told('key disabled');
+    }, 15_000);
+  });
   if (random.next() < 0.2) at(whenever(), () => doer.ghostLease(random.between(5, 90) * 60));
   // Just after it was looked at, and just before it is acted on.
   const eager = random.next() < 0.4 ? random.between(1, 3) : 0;

@@ -25,6 +25,7 @@ export const FAULT_NAMES: readonly string[] = [
   'crash after checkpoint',
   'crash before a call',
   'crash after a call',
+  'crash in the middle of a restart',
   'agent seems lost',
   'agent seems online',
   'agent never returns',

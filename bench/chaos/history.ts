@@ -134,6 +134,7 @@ export class History {
   #durable({ what, detail }: WorldEvent): void {
     if (what === 'kill') {
       const reason = String(detail?.reason);
+      if (detail?.function === 'restart') this.#count('crash in the middle of a restart');
       if (/crash (before|after) a checkpoint/.test(reason)) this.#count(reason.replace('a checkpoint', 'checkpoint'));
       else if (/timed out/.test(reason)) this.#count('invocation timed out');
       else this.#count(`crash ${/crash after/.test(reason) ? 'after' : 'before'} a call`);

@@ -2,6 +2,7 @@
 import { SimulatedService } from '../../cli/simulated-service.ts';
 import type { RunReport, RunRequest } from '../../domain/contracts.ts';
 import type { Policy, PolicyInput } from '../../domain/policy.ts';
+import { TEMPO, type Tempo } from '../../lambdas/tempo.ts';
 import type { EventLog, WorldEvent } from '../../simulator/core.ts';
 import { Random } from '../../simulator/core.ts';
 import { CrashPlan } from '../../simulator/engine/crash-plan.ts';
@@ -17,7 +18,10 @@ import { MINUTE, WORKING_KEY } from './machines.ts';
 import { pagesOf } from './pages.ts';
 import { againChanges, differences, outcomesOf, type TwinOutcome } from './twins.ts';
 import { type Tamper, WatchedMachine } from './watched-machine.ts';
-import { type Asked, type World, worldOf } from './world.ts';
+import { type Asked, type World, type WorldKind, worldOf } from './world.ts';
+
+/** As on AWS, but it looks half as often how far something is: each look costs a replay and changes nothing. */
+const TEMPO_OF_CHAOS: Tempo = { ...TEMPO, powerPollSeconds: 30, commandPollSeconds: 20 };
 
 /** A bug planted into the service from outside, to see that the harness finds it. */
 export interface Plant {
@@ -34,6 +38,8 @@ export interface Plant {
 export interface LifeOptions {
   readonly plant?: Plant;
   readonly onEvent?: (event: WorldEvent) => void;
+  /** Only worlds of this kind. Default: as the seed has it. */
+  readonly only?: WorldKind | null;
 }
 
 /** What a world came to. */
@@ -49,7 +55,7 @@ export interface Lived {
 
 /** Lives the world of a seed; a twin world twice, once without its crashes. */
 export async function live(seed: number, options: LifeOptions = {}): Promise<Lived> {
-  const world = worldOf(seed);
+  const world = worldOf(seed, options.only ?? null);
   const crashed = await liveOnce(world, crashesOf(world), options);
   const violations = crashed.found.map((found) => violation(seed, found));
   if (world.kind === 'twin') {
@@ -79,6 +85,7 @@ async function liveOnce(world: World, crashPlan: CrashPlan, { plant = {}, onEven
       policy: plant.policy?.(world.policyInput, world.policy) ?? world.policyInput,
       home: world.home,
       crashPlan,
+      tempo: TEMPO_OF_CHAOS,
       eventualConsistencyMs: world.eventualConsistencyMs,
       faults: allFaults([
         ...(plant.withoutTagConditions

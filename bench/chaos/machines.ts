@@ -89,6 +89,8 @@ function hazard(random: Random): Partial<InstanceProfile> {
   if (roll === 11) return { tags: { 'karpenter.sh/nodepool': 'general' } };
   if (roll === 12) return { operatorManaged: 'eks.amazonaws.com' };
   if (roll === 13) return { consoleNeverPosted: true };
+  if (roll === 14) return { stopNeverEnds: true };
+  if (roll === 15 || roll === 16) return { kmsKeyId: WORKING_KEY };
   return {};
 }
 

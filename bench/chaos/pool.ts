@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Lived } from './life.ts';
-import type { Answer } from './worker.ts';
+import type { Answer, Question } from './worker.ts';
+import type { WorldKind } from './world.ts';
 
 /** A world could not be lived to its end: a mistake of the harness or the simulator, never a violation. */
 export class WorldFailed extends Error {
@@ -21,7 +22,11 @@ const FAST_FOLDER = '/dev/shm';
  * Lives the worlds of these seeds and calls back for each, in no particular order.
  * @throws WorldFailed for the first world that broke down.
  */
-export function liveAll(seeds: readonly number[], onLived: (seed: number, lived: Lived) => void): Promise<void> {
+export function liveAll(
+  seeds: readonly number[],
+  only: WorldKind | null,
+  onLived: (seed: number, lived: Lived) => void,
+): Promise<void> {
   const env = { ...process.env, TMPDIR: existsSync(FAST_FOLDER) ? FAST_FOLDER : tmpdir() };
   const waiting = [...seeds];
   const count = Math.min(availableParallelism(), seeds.length);
@@ -43,7 +48,7 @@ export function liveAll(seeds: readonly number[], onLived: (seed: number, lived:
         const seed = waiting.shift();
         if (seed !== undefined) {
           current = seed;
-          worker.send(seed);
+          worker.send({ seed, only } satisfies Question);
           return;
         }
         workers.delete(worker);

@@ -1,18 +1,21 @@
 /**
  * `npm run chaos`: lives seeded worlds full of bad days and holds the twelve invariants against what truly happened.
- * Exit code 0: none broke; 1: one did, and its seed is printed; 2: wrong usage.
+ * Exit code 0: none broke; 1: one did, and its seed is printed; 2: wrong usage; 3: the harness itself
+ * broke down.
  */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { WorldEvent } from '../../simulator/core.ts';
 import { realNow } from '../../simulator/virtual-time.ts';
 import { FAULT_NAMES } from './fault-names.ts';
 import { iso, type Violation } from './invariants.ts';
 import { type Lived, live } from './life.ts';
-import { liveAll } from './pool.ts';
+import { liveAll, WorldFailed } from './pool.ts';
+import { WORLD_KINDS, type WorldKind } from './world.ts';
 
 interface Options {
-  readonly runs: number;
+  readonly runs?: number;
   readonly seed: number;
+  readonly kind?: WorldKind;
   readonly json?: true;
   readonly trace?: true;
 }
@@ -24,10 +27,11 @@ function wholeNumber(text: string): number {
 
 const program = new Command('chaos')
   .description('Lives seeded worlds full of bad days and checks the twelve invariants after each.')
-  .option('--runs <n>', 'how many worlds', wholeNumber, 100)
+  .option('--runs <n>', 'how many worlds (default: 100; with --trace 1)', wholeNumber)
   .option('--seed <s>', 'seed of the first; the others follow it', wholeNumber, 1)
+  .addOption(new Option('--kind <kind>', 'only worlds of this kind (default: a mixture)').choices(WORLD_KINDS))
   .option('--json', 'one JSON object on stdout')
-  .option('--trace', 'print every event of the world; with --runs 1')
+  .option('--trace', 'print every event of one world')
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
 function say(line: string): void {
@@ -38,8 +42,14 @@ function lineOf({ at, kind, what, instanceId, region, detail }: WorldEvent): str
   return `${iso(at)} ${kind} ${what}${instanceId ? ` ${instanceId}` : ''}${region ? ` ${region}` : ''}${detail ? ` ${JSON.stringify(detail)}` : ''}`;
 }
 
+function textOf({ seed, invariant, instanceId, at, what }: Violation): string {
+  return `seed ${seed}: invariant ${invariant}${instanceId ? `, ${instanceId}` : ''}, ${at}: ${what}`;
+}
+
 async function main(): Promise<number> {
-  const { runs, seed, json, trace } = program.parse().opts<Options>();
+  const { runs: asked, seed, kind, json, trace } = program.parse().opts<Options>();
+  const only = kind ?? null;
+  const runs = asked ?? (trace ? 1 : 100);
   if (trace && runs !== 1) program.error('--trace replays one world: give --runs 1 and its --seed', { exitCode: 2 });
   const began = realNow();
   const violations: Violation[] = [];
@@ -49,12 +59,15 @@ async function main(): Promise<number> {
     done++;
     violations.push(...lived.violations);
     for (const [name, strikes] of Object.entries(lived.faults)) faults[name] = (faults[name] ?? 0) + strikes;
-    if (!json && !trace && process.stderr.isTTY) process.stderr.write(`\r${done} of ${runs} worlds`);
+    // At once, and on stderr: a long campaign that is broken off has said what it found.
+    for (const violation of lived.violations) process.stderr.write(`${textOf(violation)}\n`);
+    if (!trace && process.stderr.isTTY) process.stderr.write(`\r${done} of ${runs} worlds`);
   };
-  if (trace) take(seed, await live(seed, { onEvent: (event) => say(lineOf(event)) }));
+  if (trace) take(seed, await live(seed, { only, onEvent: (event) => say(lineOf(event)) }));
   else
     await liveAll(
       Array.from({ length: runs }, (_, i) => seed + i),
+      only,
       take,
     );
   violations.sort((a, b) => a.seed - b.seed);
@@ -72,9 +85,7 @@ function print(
   seconds: number,
 ): void {
   if (process.stderr.isTTY) process.stderr.write('\r');
-  for (const { seed: broken, invariant, instanceId, at, what } of violations) {
-    say(`seed ${broken}: invariant ${invariant}${instanceId ? `, ${instanceId}` : ''}, ${at}: ${what}`);
-  }
+  for (const violation of violations) say(textOf(violation));
   const strikes = Object.entries(faults).sort(([, a], [, b]) => b - a);
   const widest = Math.max(...strikes.map(([name]) => name.length));
   for (const [name, count] of strikes) say(`  ${name.padEnd(widest)}  ${count}`);
@@ -82,4 +93,10 @@ function print(
   say(`${runs} worlds from seed ${seed} in ${seconds} s (${rate} a minute): ${violations.length} violations`);
 }
 
-process.exitCode = await main();
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (!(error instanceof WorldFailed)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 3;
+}

@@ -44,13 +44,15 @@ const HOME: FleetCell = { accountId: ACCOUNT, region: 'eu-west-1' };
 const AWAY: FleetCell = { accountId: ACCOUNT, region: 'us-east-1' };
 const MAIN_AT = Date.UTC(2026, 10, 22, 4);
 /** The sweep after the bad days. */
-const LAST_AT = MAIN_AT + 2.25 * HOUR;
+const LAST_AT = MAIN_AT + 2.1 * HOUR;
 
-/** The world of a seed. */
-export function worldOf(seed: number): World {
+export const WORLD_KINDS: readonly WorldKind[] = ['storm', 'plan', 'twin'];
+
+/** The world of a seed. @param only this kind of world, whatever the seed would choose */
+export function worldOf(seed: number, only: WorldKind | null = null): World {
   const random = new Random(seed).fork('world');
   const roll = random.next();
-  const kind: WorldKind = roll < 0.12 ? 'twin' : roll < 0.24 ? 'plan' : 'storm';
+  const kind: WorldKind = only ?? (roll < 0.12 ? 'twin' : roll < 0.24 ? 'plan' : 'storm');
   const cells = random.next() < 0.25 ? [HOME, AWAY] : [HOME];
   const size = random.next() < 0.85 ? random.between(8, 12) : random.between(13, 30);
   const machines = Array.from({ length: size }, () => drawMachine(random, random.pick(cells), MAIN_AT));
@@ -68,7 +70,7 @@ export function worldOf(seed: number): World {
     startsAt: MAIN_AT - 12 * MINUTE,
     mainAt: MAIN_AT,
     calmAt: MAIN_AT + 2 * HOUR,
-    endsAt: MAIN_AT + 3.75 * HOUR,
+    endsAt: MAIN_AT + 3.6 * HOUR,
   };
 }
 
