@@ -2,23 +2,45 @@
  * What each role of the synthesized templates must be allowed and what IAM alone must forbid it, said without looking at
  * lib/: by the calls that the functions make and by what the owner of a fleet was promised.
  */
-import type { ApiCall, JsonObject } from '../../simulator/core.ts';
+import type { ApiCall } from '../../simulator/core.ts';
 import { type AccessRequest, decide } from '../../simulator/iam/decision.ts';
 import type { Statement } from '../../simulator/iam/policy.ts';
 import { accessRequests, type InstanceView } from '../../simulator/iam/requests.ts';
 import { rolesOf, type TemplateRole } from '../../simulator/iam/template.ts';
+import {
+  ask,
+  bring,
+  call,
+  checkpoint,
+  dead,
+  ELSEWHERE,
+  enter,
+  HUB,
+  KEY,
+  logTo,
+  look,
+  MEMBER,
+  not,
+  pin,
+  publish,
+  REGION,
+  type Rule,
+  type Ruling,
+  SECOND,
+  STRANGER,
+  send,
+  start,
+  status,
+  stop,
+  THERE,
+  table,
+  tell,
+  yes,
+} from './access-rules.ts';
 import { appWith, templateOf } from './synth.ts';
 
-export const HUB = '111122223333';
-export const MEMBER = '444455556666';
-const STRANGER = '999999999999';
-const REGION = 'eu-west-1';
-const SECOND = 'us-east-1';
-const ELSEWHERE = 'ap-southeast-2';
-const KEY = '1234abcd-12ab-34cd-56ef-1234567890ab';
-
 /** Acting, in two regions and two accounts, with everything that gives a role a permission. */
-export const SETTINGS = {
+const SETTINGS = {
   account: HUB,
   region: REGION,
   documentName: 'Resize',
@@ -33,7 +55,7 @@ export const SETTINGS = {
 const FUNCTION = /^Service(Run|Sweep|Cell|Restart|Reconcile)(Role|Function|Live|Log)/;
 
 /** What the resources of the stack are called where the expectations are checked. */
-export function physicalName(logicalId: string): string | undefined {
+function physicalName(logicalId: string): string | undefined {
   const [, name, what] = FUNCTION.exec(logicalId) ?? [];
   if (what === 'Live') return 'live';
   if (what === 'Log') return `/aws/lambda/${name?.toLowerCase()}`;
@@ -87,126 +109,6 @@ export function isAllowed(statements: readonly Statement[], { requests }: Expect
   return requests.every((request) => decide(statements, request).allowed);
 }
 
-type Where = { readonly region?: string; readonly account?: string };
-interface Asked {
-  readonly service: string;
-  readonly action: string;
-  readonly params?: JsonObject;
-  readonly where?: Where;
-}
-
-const ec2 = (action: string, id: string, where?: Where): Asked => ({
-  service: 'ec2',
-  action,
-  params: { [action.endsWith('Tags') ? 'ResourceId' : 'InstanceId']: [id] },
-  ...(where ? { where } : {}),
-});
-const tags = (action: string, id: string, keys: readonly string[], where?: Where): Asked => ({
-  ...ec2(action, id, where),
-  params: { ResourceId: [id], ...(keys.length > 0 ? { Tag: keys.map((Key) => ({ Key, Value: 'x' })) } : {}) },
-});
-const call = (name: string, params: JsonObject = {}, where?: Where): Asked => {
-  const [service = '', action = ''] = name.split(':');
-  return { service, action, params, ...(where ? { where } : {}) };
-};
-
-const THERE = { region: SECOND };
-const OTHER_REGION = { region: ELSEWHERE };
-const OTHER_ACCOUNT = { account: STRANGER };
-const READS = ['DescribeInstances', 'DescribeInstanceStatus', 'DescribeInstanceTypes'].map((a) => `ec2:${a}`);
-const MORE_READS = ['ec2:DescribeSpotInstanceRequests', 'ec2:DescribeVolumes', 'ssm:DescribeInstanceInformation'];
-
-/** Allowed and forbidden calls on the fleet, by what the role is for. */
-const look: Rule = (may) => [
-  ...[...READS, ...MORE_READS].flatMap((name) => [
-    may(call(name)),
-    may(call(name, {}, THERE)),
-    not(call(name, {}, OTHER_REGION)),
-  ]),
-  ...['i-plain', 'i-allowed', 'i-no'].map((id) => may(ec2('GetConsoleOutput', id))),
-  ...['i-out', 'i-OUT'].map((id) => not(ec2('GetConsoleOutput', id))),
-  may(ec2('GetConsoleOutput', 'i-plain', THERE)),
-  not(ec2('GetConsoleOutput', 'i-plain', OTHER_REGION)),
-  not(ec2('GetConsoleOutput', 'i-plain', OTHER_ACCOUNT)),
-  may(ec2('DescribeInstanceAttribute', 'i-plain')),
-  may(ec2('DescribeInstanceAttribute', 'i-plain', THERE)),
-  not(ec2('DescribeInstanceAttribute', 'i-plain', OTHER_ACCOUNT)),
-  not(ec2('DescribeInstanceAttribute', 'i-plain', OTHER_REGION)),
-  may(call('kms:DescribeKey', { KeyId: `arn:aws:kms:${REGION}:${STRANGER}:key/${KEY}` })),
-  may(call('kms:DescribeKey', { KeyId: `arn:aws:kms:${SECOND}:${STRANGER}:key/${KEY}` })),
-  not(call('kms:DescribeKey', { KeyId: `arn:aws:kms:${ELSEWHERE}:${STRANGER}:key/${KEY}` })),
-  not(call('kms:DescribeKey', { KeyId: `arn:aws:kms:${REGION}:${STRANGER}:alias/x` })),
-];
-const pin: Rule = (may) =>
-  ['ssm:DescribeDocument', 'ssm:GetDocument'].flatMap((name) => [
-    may(call(name, { Name: 'Resize' })),
-    may(call(name, { Name: 'Resize' }, THERE)),
-    not(call(name, { Name: 'Other' })),
-    not(call(name, { Name: 'AWS-RunShellScript' })),
-  ]);
-const send: Rule = (may) => {
-  const command = (name: string, id: string, where?: Where) =>
-    call('ssm:SendCommand', { DocumentName: name, InstanceIds: [id] }, where);
-  return [
-    may(command('Resize', 'i-plain')),
-    may(command('Resize', 'i-no', THERE)),
-    not(command('AWS-RunShellScript', 'i-plain')),
-    not(command('Other', 'i-plain')),
-    not(command('Resize', 'i-out')),
-    not(command('Resize', 'i-OUT')),
-    not(command('Resize', 'i-plain', OTHER_REGION)),
-    not(command('Resize', 'i-plain', OTHER_ACCOUNT)),
-    ...['ssm:GetCommandInvocation', 'ssm:ListCommandInvocations', 'ssm:ListCommands'].flatMap((name) => [
-      may(call(name)),
-      not(call(name, {}, OTHER_REGION)),
-    ]),
-  ];
-};
-const status: Rule = (may) => [
-  may(tags('CreateTags', 'i-plain', ['AuditBacklogStatus'])),
-  may(tags('CreateTags', 'i-plain', ['AuditBacklogStatus'], THERE)),
-  not(tags('CreateTags', 'i-out', ['AuditBacklogStatus'])),
-  not(tags('CreateTags', 'i-plain', ['AuditBacklogStatus'], OTHER_REGION)),
-  not(tags('CreateTags', 'i-plain', ['AuditBacklogStatus'], OTHER_ACCOUNT)),
-  ...['AuditBacklogRestart', 'AuditBacklogRemediation', 'Name'].flatMap((key) => [
-    not(tags('CreateTags', 'i-allowed', [key])),
-    not(tags('CreateTags', 'i-allowed', ['AuditBacklogStatus', key])),
-  ]),
-  // Without any tag in the request, ForAllValues alone would be true.
-  not(tags('CreateTags', 'i-allowed', [])),
-];
-const stop: Rule = (may) => [
-  ...['StopInstances', 'RebootInstances'].flatMap((action) => [
-    may(ec2(action, 'i-allowed')),
-    may(ec2(action, 'i-allowed', THERE)),
-    ...['i-plain', 'i-no', 'i-out', 'i-OUT', 'i-ours'].map((id) => not(ec2(action, id))),
-    not(ec2(action, 'i-allowed', OTHER_REGION)),
-    not(ec2(action, 'i-allowed', OTHER_ACCOUNT)),
-  ]),
-  may(tags('CreateTags', 'i-allowed', ['AuditBacklogStopped'])),
-  may(tags('CreateTags', 'i-allowed', ['AuditBacklogStopped'], THERE)),
-  ...['i-plain', 'i-no', 'i-out', 'i-OUT'].map((id) => not(tags('CreateTags', id, ['AuditBacklogStopped']))),
-  not(tags('CreateTags', 'i-allowed', ['AuditBacklogStopped', 'AuditBacklogRemediation'])),
-  not(tags('CreateTags', 'i-allowed', ['AuditBacklogStopped'], OTHER_REGION)),
-  not(tags('CreateTags', 'i-allowed', ['AuditBacklogStopped'], OTHER_ACCOUNT)),
-];
-const bring: Rule = (may) => [
-  may(ec2('StartInstances', 'i-ours')),
-  may(ec2('StartInstances', 'i-ours', THERE)),
-  may(ec2('StartInstances', 'i-ours-out')),
-  not(ec2('StartInstances', 'i-allowed')),
-  not(ec2('StartInstances', 'i-plain')),
-  not(ec2('StartInstances', 'i-ours', OTHER_REGION)),
-  not(ec2('StartInstances', 'i-ours', OTHER_ACCOUNT)),
-  may(tags('DeleteTags', 'i-ours', ['AuditBacklogStopped'])),
-  may(tags('DeleteTags', 'i-ours', ['AuditBacklogStopped'], THERE)),
-  may(tags('DeleteTags', 'i-ours-out', ['AuditBacklogStopped'])),
-  not(tags('DeleteTags', 'i-ours', ['AuditBacklogStopped', 'AuditBacklogRemediation'])),
-  not(tags('DeleteTags', 'i-out', ['AuditBacklogRemediation'])),
-  not(tags('DeleteTags', 'i-ours', [])),
-  not(tags('DeleteTags', 'i-ours', ['AuditBacklogStopped'], OTHER_REGION)),
-  not(tags('DeleteTags', 'i-ours', ['AuditBacklogStopped'], OTHER_ACCOUNT)),
-];
 /** Grants on keys: asked by EC2 in the caller's name, never by the function itself. */
 const grant = (role: string, account: string): Expectation[] => {
   const ask = (allowed: boolean, what: string, region: string, more: readonly (readonly [string, string])[]) => ({
@@ -296,76 +198,6 @@ const never = (role: string): Expectation[] => {
     line('sts:TagSession', member),
   ];
 };
-
-const table =
-  (...actions: string[]): Rule =>
-  (may) =>
-    ['BatchGetItem', 'BatchWriteItem', 'DeleteItem', 'GetItem', 'PutItem', 'Query', 'Scan', 'UpdateItem'].flatMap(
-      (action) => {
-        const params = (name: string) =>
-          action.startsWith('Batch') ? { RequestItems: { [name]: [] } } : { TableName: name };
-        const asked = call(`dynamodb:${action}`, params('ledger'));
-        return actions.includes(action) ? [may(asked), not(call(`dynamodb:${action}`, params('other')))] : [not(asked)];
-      },
-    );
-const logTo =
-  (group: string): Rule =>
-  (may) =>
-    ['logs:CreateLogStream', 'logs:PutLogEvents'].flatMap((name) => [
-      may(call(name, { logGroupName: group, logStreamName: 's' })),
-      not(call(name, { logGroupName: `${group}2`, logStreamName: 's' })),
-    ]);
-const publish: Rule = (may) => {
-  const put = (source: string, bus = 'default') =>
-    call('events:PutEvents', { Entries: [{ Source: source, DetailType: 't', Detail: '{}', EventBusName: bus }] });
-  return [may(put('audit-backlog-remediation')), not(put('aws.ec2')), not(put('audit-backlog-remediation', 'other'))];
-};
-const tell: Rule = (may) => {
-  const to = (topic: string) => call('sns:Publish', { TopicArn: `arn:aws:sns:${REGION}:${HUB}:${topic}` });
-  return [may(to('news')), not(to('other'))];
-};
-const dead: Rule = (may) => {
-  const to = (queue: string) =>
-    call('sqs:SendMessage', { QueueUrl: `https://sqs.${REGION}.amazonaws.com/${HUB}/${queue}` });
-  return [may(to('dead')), not(to('other'))];
-};
-const enter: Rule = (may) => {
-  const into = (account: string, name: string) =>
-    call('sts:AssumeRole', { RoleArn: `arn:aws:iam::${account}:role/${name}` });
-  const role = 'AuditBacklogRemediationMember';
-  return [may(into(MEMBER, role)), not(into(STRANGER, role)), not(into(MEMBER, 'Admin'))];
-};
-const start =
-  (next: string): Rule =>
-  (may) => {
-    const invoke = (name: string) =>
-      call('lambda:Invoke', {
-        FunctionName: `arn:aws:lambda:${REGION}:${HUB}:function:${name}`,
-        InvocationType: 'Event',
-      });
-    return [may(invoke(`${next}:live`)), not(invoke(next)), not(invoke(`${next}:$LATEST`)), not(invoke('other:live'))];
-  };
-const checkpoint =
-  (own: string): Rule =>
-  (may) =>
-    ['lambda:CheckpointDurableExecution', 'lambda:GetDurableExecutionState'].flatMap((name) => {
-      const of = (fn: string) =>
-        call(name, { DurableExecutionArn: `arn:aws:lambda:${REGION}:${HUB}:function:${fn}:3/durable-execution/n/x` });
-      return [may(of(own)), not(of(own === 'cell' ? 'sweep' : 'cell'))];
-    });
-const ask: Rule = (may) => [
-  may(call('ssm:GetCalendarState', { CalendarNames: ['Freeze'] })),
-  not(call('ssm:GetCalendarState', { CalendarNames: ['Other'] })),
-  may(call('monitoring:DescribeAlarms')),
-];
-
-interface Ruling {
-  readonly asked: Asked;
-  readonly allowed: boolean;
-}
-type Rule = (may: (asked: Asked) => Ruling) => readonly Ruling[];
-const not = (asked: Asked): Ruling => ({ asked, allowed: false });
-const yes = (asked: Asked): Ruling => ({ asked, allowed: true });
 
 const FLEET_RULES = { look, pin, send, status, stop, bring };
 type FleetRule = keyof typeof FLEET_RULES;

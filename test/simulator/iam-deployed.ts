@@ -23,7 +23,7 @@ const NAMES: Readonly<Record<string, string>> = {
 };
 const FUNCTION = /^Service(Run|Sweep|Cell|Restart|Reconcile)(Role|Function|Live|Log)/;
 
-export function physicalName(logicalId: string, type: string): string | undefined {
+function physicalName(logicalId: string, type: string): string | undefined {
   const [, name, what] = FUNCTION.exec(logicalId) ?? [];
   if (what === 'Live') return 'live';
   if (what === 'Log') return `/aws/lambda/${name?.toLowerCase()}`;
@@ -33,7 +33,7 @@ export function physicalName(logicalId: string, type: string): string | undefine
 }
 
 /** The settings under which the template and the embedded region are the same deployment. */
-export function settingsFor(policy: PolicyInput): object {
+function settingsFor(policy: PolicyInput): object {
   const { accountId: account, region } = HOME;
   return { account, region, documentName: 'audit-backlog-resize', policy };
 }

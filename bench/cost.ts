@@ -1,0 +1,143 @@
+/**
+ * What a sweep uses, measured on the embedded region: `node bench/cost.ts [instances ...]`. One line of JSON per fleet and
+ * mode. docs/cost.md does the arithmetic.
+ */
+import { DEMO_CELLS, demoPolicy } from '../cli/demo-policy.ts';
+import { populate } from '../cli/population.ts';
+import { SimulatedService } from '../cli/simulated-service.ts';
+import type { PolicyInput } from '../domain/policy.ts';
+import { SHAPES } from '../lib/functions.ts';
+import type { FunctionName } from '../lib/permissions.ts';
+import type { WorldEvent } from '../simulator/core.ts';
+import { EARLIER_SWEEP_HOURS, FLEET_BEGINS_HOURS, plannedFleet } from '../simulator/fleet.ts';
+import type { Answering } from '../simulator/in-process.ts';
+import type { WireAnswer, WireRequest } from '../simulator/protocols.ts';
+import { VirtualTime } from '../simulator/virtual-time.ts';
+
+const SWEEP_AT = Date.UTC(2026, 10, 22, 4);
+const HOUR_MS = 3_600_000;
+const CELL = DEMO_CELLS[0];
+const SEED = 7;
+
+/** Units of DynamoDB: 1 KB written, 4 KB read consistently. An item counts by itself, rounded up. */
+const WRITTEN_UNIT = 1024;
+const READ_UNIT = 4096;
+
+/** Counts what passes between the service and the cloud. */
+class Meter {
+  writeUnits = 0;
+  readUnits = 0;
+  logBytes = 0;
+  events = 0;
+
+  async handle(cloud: Answering, request: WireRequest): Promise<WireAnswer> {
+    const answer = await cloud.handle(request);
+    const { body } = request;
+    const text = typeof body === 'string' ? body : new TextDecoder().decode(body);
+    this.#count(request.headers['x-amz-target'] ?? '', text, String(answer.body));
+    return answer;
+  }
+
+  #count(target: string, body: string, answer: string): void {
+    const [service = '', action = ''] = target.split('.');
+    if (service.startsWith('DynamoDB')) {
+      if (/^(PutItem|DeleteItem)$/.test(action)) this.writeUnits += units(body.length, WRITTEN_UNIT);
+      if (action === 'BatchWriteItem') {
+        const tables = Object.values((JSON.parse(body) as { RequestItems: object }).RequestItems) as object[][];
+        for (const item of tables.flat()) this.writeUnits += units(JSON.stringify(item).length, WRITTEN_UNIT);
+      }
+      if (/^(GetItem|BatchGetItem|Query)$/.test(action)) this.readUnits += units(answer.length, READ_UNIT);
+    }
+    if (action === 'PutLogEvents') this.logBytes += body.length;
+    if (action === 'PutEvents') this.events++;
+  }
+}
+
+function units(bytes: number, unit: number): number {
+  return Math.max(1, Math.ceil(bytes / unit));
+}
+
+/** Seconds that functions ran, by name: from each invocation to its suspension or end. Time of the virtual clock. */
+function seconds(events: readonly WorldEvent[]): Map<FunctionName, { ran: number; invocations: number }> {
+  const sums = new Map<FunctionName, { ran: number; invocations: number }>();
+  const since = new Map<string, { readonly at: number; readonly name: FunctionName }>();
+  for (const { kind, what, at, detail = {} } of events) {
+    if (kind !== 'durable') continue;
+    const key = String(detail.execution ?? detail.id);
+    if (what === 'invoke') since.set(key, { at, name: detail.function as FunctionName });
+    const begun = since.get(key);
+    if (!begun || !['suspend', 'end', 'kill', 'error'].includes(what)) continue;
+    since.delete(key);
+    const sum = sums.get(begun.name) ?? { ran: 0, invocations: 0 };
+    sums.set(begun.name, { ran: sum.ran + (at - begun.at) / 1000, invocations: sum.invocations + 1 });
+  }
+  return sums;
+}
+
+async function measure(instances: number, mode: 'plan' | 'apply'): Promise<object> {
+  const time = VirtualTime.install({ seed: SEED, start: SWEEP_AT - FLEET_BEGINS_HOURS * HOUR_MS });
+  try {
+    const scope = { accounts: [CELL.accountId], regions: [CELL.region] };
+    const policy: PolicyInput = { ...demoPolicy(instances), overrides: [], scope, mode };
+    const between = (cloud: Answering): Answering => ({ handle: (request) => meter.handle(cloud, request) });
+    const service = new SimulatedService({ seed: SEED, policy, home: CELL, between });
+    const fleet = plannedFleet({ instances, seed: SEED, mainSweepAt: SWEEP_AT, cells: [CELL] });
+    populate(service, fleet, SEED);
+    const until = (at: number) => new Promise((resolve) => setTimeout(resolve, at - Date.now()));
+    const sweep = () => service.run({ mode, scheduledAt: new Date().toISOString() });
+    let ended = false;
+    let meter = new Meter();
+    let earlier = { events: 0, calls: service.cloud.traffic().calls };
+    const swept = (async () => {
+      for (const hours of EARLIER_SWEEP_HOURS) {
+        await until(SWEEP_AT - hours * HOUR_MS);
+        await sweep();
+      }
+      await until(SWEEP_AT);
+      meter = new Meter();
+      earlier = { events: service.log.events.length, calls: service.cloud.traffic().calls };
+      return sweep();
+    })().finally(() => {
+      ended = true;
+    });
+    swept.catch(() => undefined);
+    await time.drive(() => ended, { pending: () => service.engine.pending() });
+    const { totals, startedAt, endedAt } = await swept;
+    const ran = [...seconds(service.log.events.slice(earlier.events))].filter(([name]) => name !== 'reconcile');
+    const executions = service.engine.executions().filter(({ startedAt: at }) => at >= SWEEP_AT);
+    const use = executions.map((execution) => execution.use);
+    const sum = (of: (one: (typeof use)[number]) => number) => use.reduce((total, one) => total + of(one), 0);
+    const { calls } = service.cloud.traffic();
+    return {
+      instances,
+      mode,
+      affected: totals.affected,
+      resized: totals.resized,
+      restarted: totals.restarted,
+      minutes: Math.round((Date.parse(endedAt) - Date.parse(startedAt)) / 6000) / 10,
+      operations: sum((one) => one.metered),
+      writtenMB: round(sum((one) => one.bytes) / 1e6),
+      invocations: ran.reduce((total, [, one]) => total + one.invocations, 0),
+      gbSeconds: round(ran.reduce((total, [name, one]) => total + (one.ran * SHAPES[name].memorySize) / 1024, 0)),
+      consoles: (calls['ec2:GetConsoleOutput'] ?? 0) - (earlier.calls['ec2:GetConsoleOutput'] ?? 0),
+      restartOperations: executions.filter((one) => one.functionName === 'restart').map((one) => one.use.metered),
+      writeUnits: meter.writeUnits,
+      readUnits: meter.readUnits,
+      logMB: round(meter.logBytes / 1e6),
+      events: meter.events,
+    };
+  } finally {
+    time.uninstall();
+  }
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
+
+const sizes = process.argv.slice(2).map(Number);
+for (const instances of sizes.length > 0 ? sizes : [100, 1000]) {
+  for (const mode of ['plan', 'apply'] as const) {
+    process.stdout.write(`${JSON.stringify(await measure(instances, mode))}\n`);
+  }
+}
