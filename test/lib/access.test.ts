@@ -1,6 +1,7 @@
 /** The synthesized policies against what each role must be allowed and what IAM alone must forbid. */
-import { globMatches, IamModelError, type Statement } from '../../simulator/iam/policy.ts';
-import { type Expectation, expectations, isAllowed, synthesizedRoles } from './access.ts';
+import { conditionsHold } from '../../simulator/iam/conditions.ts';
+import { type Conditions, globMatches, IamModelError, type Statement } from '../../simulator/iam/policy.ts';
+import { type Expectation, expectations, isAllowed, powerCall, synthesizedRoles } from './access.ts';
 
 const roles = new Map(synthesizedRoles().map((role) => [role.name, role.statements]));
 const all = expectations();
@@ -21,6 +22,56 @@ it('is about every role', () => {
   expect([...roles.keys()].sort()).toEqual([...functions, 'member', 'schedule-reconcile', 'schedule-sweep'].sort());
   expect(all.length).toBeGreaterThan(600);
 });
+
+describe('other restart settings', () => {
+  const may = (restart: Parameters<typeof synthesizedRoles>[0]) => {
+    const statements = synthesizedRoles(restart).find((role) => role.name === 'restart')?.statements ?? [];
+    return (action: 'StopInstances' | 'RebootInstances') =>
+      ['i-plain', 'i-allowed', 'i-no', 'i-out', 'i-OUT'].filter((id) => isAllowed(statements, powerCall(action, id)));
+  };
+
+  it('any: whoever wrote another word than allowed, or opted out, stays out', () => {
+    const stopped = may({ policy: 'any' });
+    expect(stopped('StopInstances')).toEqual(['i-plain', 'i-allowed']);
+    expect(stopped('RebootInstances')).toEqual(['i-plain', 'i-allowed']);
+  });
+
+  it('never: nothing is stopped or rebooted', () => {
+    const stopped = may({ policy: 'never' });
+    expect([...stopped('StopInstances'), ...stopped('RebootInstances')]).toEqual([]);
+  });
+
+  it('reboot-only: nothing is stopped', () => {
+    const stopped = may({ method: 'reboot-only' });
+    expect(stopped('StopInstances')).toEqual([]);
+    expect(stopped('RebootInstances')).toEqual(['i-allowed']);
+  });
+});
+
+it("the member role trusts the hub's function roles as CloudFormation names them, and nobody else", () => {
+  const member = synthesizedRoles().find((role) => role.name === 'member');
+  if (!member) throw new Error('there is no member role');
+  const [{ Principal: principal, Condition: conditions }] = (member.trust as { Statement: [Trust] }).Statement;
+  expect(principal).toEqual({ AWS: 'arn:aws:iam::111122223333:root' });
+  const trusted = (arn: string) =>
+    conditionsHold(listed(conditions), new Map([['aws:principalarn', arn]]), (key) => key === 'aws:principalarn');
+  const role = 'role/AuditBacklogRemediation-ServiceCellRole7F2A-AbCdEfGhIjKl';
+  expect(trusted(`arn:aws:iam::111122223333:${role}`)).toBe(true);
+  expect(trusted(`arn:aws:iam::999999999999:${role}`)).toBe(false);
+  expect(trusted('arn:aws:iam::111122223333:role/Admin')).toBe(false);
+  expect(trusted('arn:aws:iam::111122223333:user/AuditBacklogRemediation-x')).toBe(false);
+});
+
+interface Trust {
+  readonly Principal: unknown;
+  readonly Condition: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+function listed(conditions: Trust['Condition']): Conditions {
+  const keys = (of: Readonly<Record<string, string>>) => Object.entries(of).map(([key, value]) => [key, [value]]);
+  return Object.fromEntries(
+    Object.entries(conditions).map(([operator, of]) => [operator, Object.fromEntries(keys(of))]),
+  );
+}
 
 /** Without one statement, one action, one resource list or one condition. */
 interface Mutation {

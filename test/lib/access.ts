@@ -2,6 +2,7 @@
  * What each role of the synthesized templates must be allowed and what IAM alone must forbid it, said without looking at
  * lib/: by the calls that the functions make and by what the owner of a fleet was promised.
  */
+import type { PolicyInput } from '../../domain/policy.ts';
 import type { ApiCall } from '../../simulator/core.ts';
 import { type AccessRequest, decide } from '../../simulator/iam/decision.ts';
 import type { Statement } from '../../simulator/iam/policy.ts';
@@ -67,8 +68,8 @@ function physicalName(logicalId: string): string | undefined {
 }
 
 /** Roles of the five functions and the two schedules, and `member`: the role in the other account. */
-export function synthesizedRoles(): readonly TemplateRole[] {
-  const app = appWith(SETTINGS);
+export function synthesizedRoles(restart: PolicyInput['restart'] = {}): readonly TemplateRole[] {
+  const app = appWith({ ...SETTINGS, policy: { ...SETTINGS.policy, restart } });
   const hub = rolesOf(templateOf(app).toJSON(), { accountId: HUB, region: REGION, physicalName });
   const member = rolesOf(templateOf(app, `AuditBacklogRemediation-Member-${MEMBER}`).toJSON(), {
     accountId: MEMBER,
@@ -276,4 +277,10 @@ export function expectations(): readonly Expectation[] {
   const allowed = new Set(lines.filter((line) => line.allowed).map((line) => `${line.role} ${line.what}`));
   const kept = new Map(lines.map((line) => [`${line.role} ${line.what}`, line]));
   return [...kept].map(([key, line]) => ({ ...line, allowed: allowed.has(key) }));
+}
+
+/** A stop or reboot of an instance by the restart function. */
+export function powerCall(action: 'StopInstances' | 'RebootInstances', instanceId: string): Expectation {
+  const params = { InstanceId: [instanceId] };
+  return expectation('restart', { asked: { service: 'ec2', action, params }, allowed: true });
 }
