@@ -23,8 +23,8 @@ export function lambdaTelemetry(): Telemetry {
     logger,
     measure(report) {
       const metrics = new Metrics({ namespace: METRICS_NAMESPACE, serviceName: SERVICE });
-      const { affected, unknown, resized, restarted, deferred, left, failed } = report.totals;
-      const counts = { affected, unknown, resized, restarted, deferred, left, failed };
+      const { instances, affected, unknown, resized, restarted, deferred, left, failed } = report.totals;
+      const counts = { instances, affected, unknown, resized, restarted, deferred, left, failed };
       for (const [name, n] of Object.entries(counts)) metrics.addMetric(name, MetricUnit.Count, n);
       metrics.addMetric('incomplete', MetricUnit.Count, report.complete ? 0 : 1);
       metrics.addMetric('breakersOpen', MetricUnit.Count, report.cells.filter((cell) => cell.breaker.open).length);

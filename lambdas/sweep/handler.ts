@@ -16,12 +16,11 @@ export function createHandler(
   durable?: DurableExecutionConfig,
 ) {
   const openHub = () => createHubPorts(deployment, wire);
-  const workflow = sweepWorkflow({ openHub, cellFunctionArn: nextFunction(deployment, 'cell') });
-  return withDurableExecution(async (input: SweepInput, context: DurableContext) => {
+  const measure = telemetry.measure.bind(telemetry);
+  const workflow = sweepWorkflow({ openHub, cellFunctionArn: nextFunction(deployment, 'cell'), measure });
+  return withDurableExecution((input: SweepInput, context: DurableContext) => {
     context.configureLogger({ customLogger: telemetry.logger });
-    const report = await workflow(input, context);
-    telemetry.measure(report);
-    return report;
+    return workflow(input, context);
   }, durable);
 }
 

@@ -29,6 +29,8 @@ export interface SweepDeployment {
   readonly openHub: () => HubPorts;
   /** Qualified ARN of `cell`. */
   readonly cellFunctionArn: string;
+  /** Told of the whole report, before anything is left out of it for its size. */
+  readonly measure: (report: RunReport) => void;
 }
 
 const CELLS_AT_ONCE = 50;
@@ -76,7 +78,7 @@ function lostCell(cell: Cell, why: string, entries: readonly ActionEntry[]): Cel
 }
 
 /** Makes the workflow of a run. */
-export function sweepWorkflow({ openHub, cellFunctionArn }: SweepDeployment) {
+export function sweepWorkflow({ openHub, cellFunctionArn, measure }: SweepDeployment) {
   return async (input: SweepInput, context: DurableContext): Promise<RunReport> => {
     const hub = openHub();
     const run = durableRunner(context);
@@ -107,7 +109,7 @@ export function sweepWorkflow({ openHub, cellFunctionArn }: SweepDeployment) {
         const item = done.all.find((one) => one.index === i);
         return item?.result ?? { lost: cell, why: item?.error?.message ?? 'no result' };
       });
-      return await run.step('report', () => report(hub, record, results));
+      return await run.step('report', () => report(hub, record, results, measure));
     } catch (error) {
       const why = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
       await run.step('failed', () => fail(hub, record, why));
@@ -125,7 +127,12 @@ async function fail(hub: HubPorts, record: RunRecord, failure: string): Promise<
 /** What a cell came to: its result, or that its function failed as a whole. */
 type CellOutcome = CellResult | { readonly lost: Cell; readonly why: string };
 
-async function report(hub: HubPorts, record: RunRecord, results: readonly CellOutcome[]): Promise<RunReport> {
+async function report(
+  hub: HubPorts,
+  record: RunRecord,
+  results: readonly CellOutcome[],
+  measure: SweepDeployment['measure'],
+): Promise<RunReport> {
   const entries = await allEntries(hub.ledger, record.runId);
   const cells: CellReport[] = [];
   for (const result of results) {
@@ -153,6 +160,7 @@ async function report(hub: HubPorts, record: RunRecord, results: readonly CellOu
   if (first && first !== assembled.cells[0]) mustAnswer(await hub.ledger.putCellReport(record.runId, first));
   const { actions: _actions, cells: _cells, ...kernel } = final;
   mustAnswer(await hub.ledger.putRun({ ...record, status: 'done', endedAt: final.endedAt, report: kernel }));
+  measure(final);
   return bounded(final, `{"status":"${final.runId}"} to the run function, or the ledger, has the actions`);
 }
 
