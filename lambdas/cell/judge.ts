@@ -13,12 +13,14 @@ import {
   triage,
 } from '../../domain/triage.ts';
 import { mustAnswer } from '../errors.ts';
+import { overflowedAt } from './batches.ts';
 import { streamName } from './record.ts';
 import { type CellInput, mergeErrors } from './survey.ts';
 
 /** What one page of records came to. At most one page of ids: the ledger bounds it. */
 export interface JudgedPage {
   readonly cursor: string | null;
+  /** Also those to be resized of which nothing names the limit yet: it is read first, so that no cure doubles twice. */
   readonly assess: readonly string[];
   readonly resize: readonly string[];
   readonly restart: readonly string[];
@@ -111,7 +113,8 @@ export async function judgePage(
     // An assess may become a resize, so it is paid for like one.
     if (entry.action === 'resize' || entry.action === 'assess') left = { ...left, resizesLeft: left.resizesLeft - 1 };
     if (entry.action === 'restart-then-resize') left = { ...left, restartsLeft: left.restartsLeft - 1 };
-    if (entry.action !== 'leave' && entry.action !== 'defer') ids[entry.action].push(entry.instanceId);
+    if (entry.action === 'resize' && overflowedAt(entry, finding.history) === 0) ids.assess.push(entry.instanceId);
+    else if (entry.action !== 'leave' && entry.action !== 'defer') ids[entry.action].push(entry.instanceId);
     changed.push({ ...record, entry, finding: JSON.stringify(finding) });
   }
   mustAnswer(await ports.ledger.putEntries(input.runId, input.cell, changed));

@@ -6,7 +6,7 @@ import type { CallError, Finding } from '../../domain/finding.ts';
 import { type HistoryEvent, nextHistory } from '../../domain/history.ts';
 import type { CallTally, CellPorts, EntryRecord, OpenCell, RunbookDocument } from '../../domain/ports.ts';
 import { type Decision, triage } from '../../domain/triage.ts';
-import { batchesFor } from '../cell/batches.ts';
+import { batchesFor, overflowedAt } from '../cell/batches.ts';
 import { recordBatch } from '../cell/cure.ts';
 import { signOfLifeNotExcluded, whyUnread } from '../cell/judge.ts';
 import { conclude, withoutReading } from '../cell/record.ts';
@@ -160,7 +160,7 @@ function alarm(ports: CellPorts, input: RestartInput, cycle: Exclude<PowerCycle,
   return ports.news.notify(subject, text);
 }
 
-/** Runs the runbook on this one instance and proves it. */
+/** Runs the runbook on this one instance and proves it; where nothing names the limit that overflowed, reads it first. */
 async function resize(
   context: DurableContext,
   ports: CellPorts,
@@ -168,15 +168,35 @@ async function resize(
   restarted: { method: RestartMethod; backAt: string } | null,
   tempo: Tempo,
 ): Promise<RestartResult> {
+  const known = await durableRunner(context).step('limit-known', async () => {
+    const [record] = mustAnswer(await ports.ledger.getEntries(input.runId, input.cell, [input.instanceId]));
+    const histories = mustAnswer(await ports.ledger.getHistories(input.cell, [input.instanceId]));
+    return record !== undefined && overflowedAt(record.entry, histories.get(input.instanceId) ?? null) > 0;
+  });
+  if (!known) {
+    const assessed = await runRunbook(context, ports, input, 'plan', restarted, tempo);
+    if (assessed.result !== 'planned') return assessed;
+  }
+  return runRunbook(context, ports, input, 'apply', restarted, tempo);
+}
+
+async function runRunbook(
+  context: DurableContext,
+  ports: CellPorts,
+  input: RestartInput,
+  mode: 'plan' | 'apply',
+  restarted: { method: RestartMethod; backAt: string } | null,
+  tempo: Tempo,
+): Promise<RestartResult> {
   const run = durableRunner(context);
   const { runId, instanceId, policy, document } = input;
-  const batches = await run.step('batch', () => batchesFor(ports, runId, policy, 'apply', [instanceId]));
+  const batches = await run.step(`${mode}-batch`, () => batchesFor(ports, runId, policy, mode, [instanceId]));
   const batch = batches[0];
   if (!batch) throw new Error(`run ${runId} has no entry of ${instanceId} in the ledger; nothing was sent to it`);
-  const command = { batch, document, comment: `audit-backlog ${runId} ${instanceId}`, maxErrors: '0' };
+  const command = { batch, document, comment: `audit-backlog ${runId} ${mode} ${instanceId}`, maxErrors: '0' };
   const sent = await sendOnce(context, ports, command, tempo);
   await waitForEnd(context, ports, sent, batch.instanceIds.length - sent.refused.length, tempo);
-  const cured = await run.step('record', () => recordBatch(ports, runId, batch, sent, restarted));
+  const cured = await run.step(`${mode}-record`, () => recordBatch(ports, runId, batch, sent, restarted));
   const result = cured.results[0]?.result ?? 'failed';
   return { instanceId, result, errors: cured.errors, tally: addTally(NO_CALLS, cured.tally) };
 }

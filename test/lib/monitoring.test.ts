@@ -112,7 +112,7 @@ function emittedBySweep(): string[] {
     lines.push(String(line));
   });
   const cell = { breaker: { open: true, reason: 'r' }, throttled: 3 };
-  const totals = { affected: 1, unknown: 1, resized: 1, restarted: 1, deferred: 1, left: 1, failed: 1 };
+  const totals = { instances: 9, affected: 1, unknown: 1, resized: 1, restarted: 1, deferred: 1, left: 1, failed: 1 };
   lambdaTelemetry().measure({ totals, complete: false, cells: [cell] } as unknown as RunReport);
   write.mockRestore();
   log.mockRestore();
