@@ -2,7 +2,7 @@
  * The proof on a real kernel: `node vm/run.ts [--json] [--kind systemd|sysvinit] [--only NAME]...`
  * Exit code 0 when nothing failed (skipped is said, and why), 1 when something did, 2 for a wrong option.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CACHE, ensureImages, type Image, Unavailable } from './images.ts';
@@ -87,8 +87,7 @@ async function main(): Promise<number> {
   const record = `${JSON.stringify({ schema: 1, milliseconds, results }, null, 2)}\n`;
   if (json) process.stdout.write(record);
   else process.stdout.write(`${closingLine(results)} (${Math.round(milliseconds / 1000)} s)\n`);
-  mkdirSync(CACHE, { recursive: true });
-  writeFileSync(join(CACHE, 'last-run.json'), record);
+  if (results.some(({ status }) => status !== 'skipped')) writeFileSync(join(CACHE, 'last-run.json'), record);
   return results.some(({ status }) => status === 'failed') ? 1 : 0;
 }
 
