@@ -256,7 +256,7 @@ find_layout() {
 	for each in "$@"; do
 		[ ! -f "$each" ] || while read -r value; do
 			case $value in
-				Exec*augenrules*) loader=augenrules ;;
+				Exec*augenrules* | USE_AUGENRULES=*[Yy]*) loader=augenrules ;;
 				Exec*auditctl*' -R'* | USE_AUGENRULES=*[Nn][Oo]*) loader=auditctl ;;
 			esac
 		done <"$each"
