@@ -43,7 +43,8 @@ export async function ensureImages(kinds: readonly Kind[], say: (text: string) =
   const folder = join(CACHE, stamp());
   mkdirSync(folder, { recursive: true });
   for (const old of readdirSync(CACHE)) {
-    if (join(CACHE, old) !== folder) rmSync(join(CACHE, old), { recursive: true, force: true });
+    if (/^[0-9a-f]{16}$/.test(old) && join(CACHE, old) !== folder)
+      rmSync(join(CACHE, old), { recursive: true, force: true });
   }
   if (!existsSync(join(folder, 'kernel.done'))) {
     say('kernel: fetching');

@@ -112,7 +112,7 @@ export const HAZARDS: readonly Pitfall[] = [
     kinds: SYSVINIT,
     prepare: 'limit 64; rm -f /run/auditd.pid',
     parameters: { RestartAuditd: 'always' },
-    expect: { outcome: 'resized', limit: CURED, files: 'limit', auditd: 'same' },
+    expect: { outcome: 'resized', limit: CURED, files: 'limit', auditd: 'new' },
   },
   {
     name: 'broken-auditd.conf',
