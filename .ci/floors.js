@@ -2,7 +2,7 @@
 // no transpiler it cruises 0 modules and exits 0.
 import { spawnSync } from 'node:child_process';
 
-const ROOMS = ['bin', 'lib', 'domain', 'lambdas', 'cli', 'simulator'];
+const ROOMS = ['bin', 'lib', 'domain', 'lambdas', 'cli', 'simulator', 'bench', 'vm'];
 const LEAST_MODULES = 100;
 
 const run = spawnSync('depcruise', [...ROOMS, '--config', '.dependency-cruiser.cjs'], { encoding: 'utf8' });

@@ -12,7 +12,7 @@ import type { World } from './world.ts';
 export const OPT_OUT = 'AuditBacklogRemediation';
 export const CONSENT = 'AuditBacklogRestart';
 export const STOPPED = 'AuditBacklogStopped';
-export const STATUS = 'AuditBacklogStatus';
+const STATUS = 'AuditBacklogStatus';
 
 /** A tag value that opts out, as IAM's StringNotEqualsIgnoreCase reads it. */
 export function optedOut(tags: ReadonlyMap<string, string>): boolean {
