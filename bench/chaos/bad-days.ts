@@ -12,7 +12,6 @@ import type { World } from './world.ts';
 export const OPT_OUT = 'AuditBacklogRemediation';
 export const CONSENT = 'AuditBacklogRestart';
 export const STOPPED = 'AuditBacklogStopped';
-const STATUS = 'AuditBacklogStatus';
 
 /** A tag value that opts out, as IAM's StringNotEqualsIgnoreCase reads it. */
 export function optedOut(tags: ReadonlyMap<string, string>): boolean {

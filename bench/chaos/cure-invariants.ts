@@ -1,6 +1,6 @@
 /** Invariants 6 and 7: what a runbook may do to a machine, from what the machine was before it and after it. */
 import { fileDigest } from '../../simulator/guest/files.ts';
-import type { Found } from './invariants.ts';
+import type { Found } from './found.ts';
 import type { ScriptRun } from './watched-machine.ts';
 import type { World } from './world.ts';
 

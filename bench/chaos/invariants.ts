@@ -7,6 +7,7 @@ import type { EmbeddedInstance } from '../../simulator/ec2/instance.ts';
 import type { ExecutionView } from '../../simulator/engine/execution.ts';
 import type { PublishedMessage } from '../../simulator/sns.ts';
 import { cureViolations } from './cure-invariants.ts';
+import type { Found } from './found.ts';
 import type { History, KnownRun, Touch } from './history.ts';
 import { MINUTE } from './machines.ts';
 
@@ -33,14 +34,6 @@ export interface Ended {
   readonly reports: readonly RunReport[];
   /** Calls that would change the fleet. */
   readonly mutatingCalls: number;
-}
-
-/** A violation before it knows its seed. */
-export interface Found {
-  readonly invariant: number;
-  readonly instanceId: string | null;
-  readonly at: number;
-  readonly what: string;
 }
 
 export function violationsOf(ended: Ended): readonly Found[] {

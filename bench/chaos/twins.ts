@@ -1,7 +1,7 @@
 /** Invariant 11: a world with crashes ends as the same world without them. And 6: a cure run again changes nothing. */
 import type { EmbeddedInstance } from '../../simulator/ec2/instance.ts';
+import type { Found } from './found.ts';
 import type { History } from './history.ts';
-import type { Found } from './invariants.ts';
 import type { WatchedMachine } from './watched-machine.ts';
 import type { World } from './world.ts';
 
