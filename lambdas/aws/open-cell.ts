@@ -35,6 +35,20 @@ function callerOf(pacer: Pacer, wire: Wire): Caller {
   });
 }
 
+function openOnce(clients: CellClients, quotaShare: number): OpenedCell {
+  return { clients, pacer: createPacer(quotaShare), knowledge: createCellKnowledge() };
+}
+
+function readingPorts(cell: Cell, { clients, knowledge }: OpenedCell, caller: Caller): ReadOnlyCell {
+  return {
+    cell,
+    clock,
+    tally: caller,
+    fleet: createFleet(clients, caller, knowledge),
+    console: createConsole(clients, caller, knowledge),
+  };
+}
+
 /**
  * Opens cells for the workflows. Opening the same cell again shares its connections and its pacing; each opening has a
  * tally of its own. A cell of another account is entered by the member role.
@@ -46,20 +60,16 @@ export function createOpenCell(deployment: Deployment, wire: Wire = {}): OpenCel
     const name = `${cellName(cell)} ${quotaShare}`;
     const known = opened.get(name);
     if (known) return known;
-    const clients = createCellClients(cell, deployment, wire);
-    const made = { clients, pacer: createPacer(quotaShare), knowledge: createCellKnowledge() };
+    const made = openOnce(createCellClients(cell, deployment, wire), quotaShare);
     opened.set(name, made);
     return made;
   };
   return (cell, quotaShare): CellPorts => {
-    const { clients, pacer, knowledge } = open(cell, quotaShare);
-    const caller = callerOf(pacer, wire);
+    const opening = open(cell, quotaShare);
+    const { clients } = opening;
+    const caller = callerOf(opening.pacer, wire);
     return {
-      cell,
-      clock,
-      tally: caller,
-      fleet: createFleet(clients, caller, knowledge),
-      console: createConsole(clients, caller, knowledge),
+      ...readingPorts(cell, opening, caller),
       runCommand: createRunCommand(clients, caller, deployment, wire.settleMilliseconds),
       power: createPower(clients, caller, deployment.policy.tags),
       ledger: createLedger(home.table, deployment.tableName, caller),
@@ -73,16 +83,8 @@ export type ReadOnlyCell = Pick<CellPorts, 'cell' | 'clock' | 'tally' | 'fleet' 
 
 /** Opens a cell for reading with the wire's own credentials; no role is assumed. */
 export function createReadOnlyCell(cell: Cell, quotaShare: number, wire: Wire = {}): ReadOnlyCell {
-  const clients = createCellClients(cell, null, wire);
-  const caller = callerOf(createPacer(quotaShare), wire);
-  const knowledge = createCellKnowledge();
-  return {
-    cell,
-    clock,
-    tally: caller,
-    fleet: createFleet(clients, caller, knowledge),
-    console: createConsole(clients, caller, knowledge),
-  };
+  const opening = openOnce(createCellClients(cell, null, wire), quotaShare);
+  return readingPorts(cell, opening, callerOf(opening.pacer, wire));
 }
 
 /** The account that the wire's credentials belong to. */
