@@ -116,6 +116,12 @@ describe('augenrules and services', () => {
     expect(truth.hung).toBe(true);
   });
 
+  it('show several properties, however they are asked for', () => {
+    const both = 'RefuseManualStop=yes\nUnitFileState=enabled\n';
+    for (const how of ['-p RefuseManualStop -p UnitFileState', '--property=RefuseManualStop,UnitFileState'])
+      expect(run(`systemctl show ${how} auditd`, { distribution: 'ubuntu2204' }).stdout).toBe(both);
+  });
+
   it('have no systemctl on an old host, whatever the host of the simulation has', () => {
     expect(run('systemctl restart auditd', { distribution: 'al1' }).exitCode).toBe(127);
   });
@@ -125,6 +131,7 @@ it('df tells the free space of the log directory', () => {
   const { stdout } = run('df -Pk "$AUDIT_BACKLOG_ROOT/var/log/audit"', { logDirFreePercent: 62 });
   const [, size, , available] = (stdout.split('\n')[1] ?? '').split(/ +/).map(Number);
   expect(Math.floor(((available ?? 0) * 100) / (size ?? 1))).toBe(62);
+  expect(run('df -Pk ./var/log/audit', { logDirFreePercent: 62 }).stdout).toBe(stdout);
   expect(run('df -i /').exitCode).toBe(1);
 });
 

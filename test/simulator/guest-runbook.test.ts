@@ -48,6 +48,21 @@ describe('the runbook on a guest', () => {
     expect(of.truth(AT + 10 * MINUTE).effectiveLimit).toBe(8192);
   });
 
+  it.each<DistributionId>(['al1', 'al2023', 'ubuntu2204', 'debian12'])(
+    'restarts auditd of %s where it is told to, but not on a full log disk',
+    (distribution) => {
+      const pids = (logDirFreePercent: number) => {
+        const of = machine({ distribution, logDirFreePercent, bursts: BURSTS });
+        const { before, after, drain } = answer(
+          of.runScript(AT, SCRIPT, { ...APPLY, SSM_RestartAuditd: 'always' }).stdout,
+        ) as { before: { auditdPid: number }; after: { auditdPid: number }; drain: object };
+        return { restarted: before.auditdPid !== after.auditdPid, drain };
+      };
+      expect(pids(62)).toMatchObject({ restarted: true, drain: { logDirFreePercent: 62, suspended: false } });
+      expect(pids(0)).toMatchObject({ restarted: false, drain: { logDirFreePercent: 0, suspended: true } });
+    },
+  );
+
   it('changes nothing in plan mode', () => {
     const of = machine({ bursts: BURSTS });
     const before = of.truth(AT);
