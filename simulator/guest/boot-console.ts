@@ -1,5 +1,4 @@
 /** What a machine prints on its serial console from the first kernel line to the login prompt. */
-import { stamp } from './console-ring.ts';
 import type { Distribution } from './distributions.ts';
 
 /** A piece of console text and how long after power-on it is written. */
@@ -20,6 +19,8 @@ export interface BootFacts {
   readonly quiet: boolean;
   readonly auditd: 'running' | 'stopped' | 'absent';
   readonly epochMs: number;
+  /** How a kernel line begins, so many milliseconds after the boot. */
+  readonly stamp: (milliseconds: number) => string;
 }
 
 const GREEN_OK = '[\x1b[0;32m  OK  \x1b[0m]';
@@ -60,10 +61,10 @@ function kernelLines(facts: BootFacts): BootLine[] {
     [1475, 'Run /init as init process'],
     [2310, 'EXT4-fs (nvme0n1p1): mounted filesystem with ordered data mode'],
   ];
-  return texts.map(([afterMs, text]) => ({ afterMs, text: `${stamp(afterMs)}${text}\r\n` }));
+  return texts.map(([afterMs, text]) => ({ afterMs, text: `${facts.stamp(afterMs)}${text}\r\n` }));
 }
 
-function systemdLines({ distribution, hostname, auditd, quiet }: BootFacts): BootLine[] {
+function systemdLines({ distribution, hostname, auditd, quiet, stamp }: BootFacts): BootLine[] {
   const early: readonly [number, string][] = quiet
     ? []
     : [
@@ -102,11 +103,11 @@ function loginPrompt({ distribution, kernel, hostname }: BootFacts): string {
   return `\r\n${distribution.banner}\r\nKernel ${kernel} on an x86_64 (ttyS0)\r\n\r\n${hostname} login: `;
 }
 
-/** What a system that goes down by itself prints last. */
-export function shutdownText(distribution: Distribution, uptimeMs: number, how: 'reboot' | 'power-off'): string {
+/** What a system that goes down by itself prints last. @param stamp how its last kernel line begins */
+export function shutdownText(distribution: Distribution, stamp: string, how: 'reboot' | 'power-off'): string {
   const services =
     distribution.init === 'systemd'
       ? `${GREEN_OK} Stopped OpenSSH server daemon.\r\n${GREEN_OK} Reached target Shutdown.\r\n`
       : 'Stopping sshd: [  OK  ]\r\nSending all processes the TERM signal... [  OK  ]\r\n';
-  return `\r\n${services}${stamp(uptimeMs)}reboot: ${how === 'reboot' ? 'Restarting system' : 'Power down'}\r\n`;
+  return `\r\n${services}${stamp}reboot: ${how === 'reboot' ? 'Restarting system' : 'Power down'}\r\n`;
 }

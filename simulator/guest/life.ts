@@ -102,13 +102,18 @@ export class Life {
     if (!this.profile.noSerialConsole) this.ring.write(at, text);
   }
 
+  /** As printk begins a line so many milliseconds after the boot. */
+  stamp(milliseconds: number): string {
+    return this.profile.kernelTime === false ? '' : stamp(milliseconds);
+  }
+
   #printKernel(at: number, lines: readonly KernelLine[]): void {
     const boot = this.boot;
     if (!boot) return;
     for (const line of lines) {
       if (this.profile.quietConsole && line.level === 'warn') continue;
       const when = at + line.afterMs;
-      const text = `${stamp(when - boot.at)}${line.text}\r\n`;
+      const text = `${this.stamp(when - boot.at)}${line.text}\r\n`;
       // A later round of a storm is only printed if the machine still has power then.
       if (line.afterMs < SECOND) this.print(when, text);
       else this.#schedule(when, boot.number, (then) => this.print(then, text));
@@ -149,6 +154,7 @@ export class Life {
       quiet: this.profile.quietConsole ?? false,
       auditd,
       epochMs: at + (this.profile.clockSkewMs ?? 0),
+      stamp: (milliseconds) => this.stamp(milliseconds),
     });
     for (const line of lines) this.#schedule(at + line.afterMs, number, (when) => this.print(when, line.text));
     for (const burst of this.profile.bursts ?? []) {
@@ -158,6 +164,9 @@ export class Life {
     }
     const manager = this.profile.configurationManager;
     if (manager) this.#schedule(at + manager.everyMinutes * MINUTE, number, (when) => this.#revert(when, number));
+    const { userData } = this.profile;
+    if (userData)
+      this.#schedule(at + userData.afterBootSeconds * SECOND, number, () => this.#putBack(userData, 'provisioned'));
     const chatter = this.profile.chatterMinutes;
     if (chatter !== undefined)
       this.#schedule(agentAt + chatter * MINUTE, number, (when) => this.#chat(when, number, 1));
@@ -178,13 +187,18 @@ export class Life {
   #revert(at: number, number: number): void {
     const manager = this.profile.configurationManager;
     if (!manager || this.boot?.hungSince !== null) return;
-    const current = this.disk.get(manager.path);
-    if (current?.content !== manager.content) {
-      this.disk.set(manager.path, { content: manager.content, mode: current?.mode ?? 0o640 });
-      this.#loadRules();
-      this.record('reverted', { path: manager.path });
-    }
+    this.#putBack(manager, 'reverted');
     this.#schedule(at + manager.everyMinutes * MINUTE, number, (when) => this.#revert(when, number));
+  }
+
+  /** A file as somebody knows it, and the rules loaded; recorded where that changed something. */
+  #putBack({ path, content }: { readonly path: string; readonly content: string }, what: string): void {
+    if (this.boot?.hungSince !== null) return;
+    const current = this.disk.get(path);
+    if (current?.content === content) return;
+    this.disk.set(path, { content, mode: current?.mode ?? 0o640 });
+    this.#loadRules();
+    this.record(what, { path });
   }
 
   #chat(at: number, number: number, count: number): void {
@@ -275,7 +289,8 @@ export class Life {
   /** A reboot, however it came about: the console stays, the memory goes. */
   reboot(at: number): void {
     this.pingUntil(at);
-    if (this.boot && this.alive(at)) this.print(at, shutdownText(this.distribution, at - this.boot.at, 'reboot'));
+    if (this.boot && this.alive(at))
+      this.print(at, shutdownText(this.distribution, this.stamp(at - this.boot.at), 'reboot'));
     this.boot = null;
     this.start(at);
   }

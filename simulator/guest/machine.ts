@@ -36,7 +36,10 @@ class LinuxMachine implements Machine {
   powerOff(at: number): void {
     this.#life.play(at);
     if (this.#life.boot && this.#life.alive(at))
-      this.#life.print(at, shutdownText(this.#life.distribution, at - this.#life.boot.at, 'power-off'));
+      this.#life.print(
+        at,
+        shutdownText(this.#life.distribution, this.#life.stamp(at - this.#life.boot.at), 'power-off'),
+      );
     this.#life.boot = null;
   }
 

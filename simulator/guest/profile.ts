@@ -27,6 +27,13 @@ export interface ConfigurationManager {
   readonly content: string;
 }
 
+/** User data that cloud-init runs at every boot: it writes a file as it knows it and loads the rules. */
+export interface UserData {
+  readonly afterBootSeconds: number;
+  readonly path: string;
+  readonly content: string;
+}
+
 /** The machine as a scenario wants it. Rules files decide what the kernel is told at boot (`-b`, `-f`, `-e`). */
 export interface GuestProfile {
   readonly distribution: DistributionId;
@@ -47,6 +54,8 @@ export interface GuestProfile {
   readonly drains?: boolean;
   /** Console loglevel 4 (`quiet`): only errors and worse reach the console. */
   readonly quietConsole?: boolean;
+  /** Kernel lines begin with the time since the boot: default true; false is `printk.time=0`. */
+  readonly kernelTime?: boolean;
   /** The guest has no serial console configured: nothing is ever printed there. */
   readonly noSerialConsole?: boolean;
   /** Free space of the file system of the audit log. Percent; default 62. */
@@ -69,6 +78,7 @@ export interface GuestProfile {
   /** User space writes a line on the console so often. Minutes. */
   readonly chatterMinutes?: number;
   readonly configurationManager?: ConfigurationManager;
+  readonly userData?: UserData;
 }
 
 /** Who the machine is, for its prompt, its agent and the log of events. */

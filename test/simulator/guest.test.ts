@@ -176,6 +176,26 @@ describe('a machine that lives', () => {
     expect(of.truth(BOOT + 31 * MINUTE)).toMatchObject({ effectiveLimit: 320, configuredLimit: 320 });
   });
 
+  it('has a file written by its user data at every boot', () => {
+    const userData = { afterBootSeconds: 300, path: RULES, content: rulesWithLimit(200) };
+    const of = machine({ userData });
+    expect(of.truth(BOOT + 4 * MINUTE)).toMatchObject({ effectiveLimit: 320, configuredLimit: 320 });
+    expect(of.truth(BOOT + 6 * MINUTE)).toMatchObject({ effectiveLimit: 200, configuredLimit: 200 });
+    of.runScript(AT, `auditctl -b 9000 >/dev/null; printf -- '-b 9000\\n' > "$AUDIT_BACKLOG_ROOT${RULES}"`, {});
+    of.reset(AT + MINUTE);
+    expect(of.truth(AT + 5 * MINUTE)).toMatchObject({ effectiveLimit: 9000, configuredLimit: 9000 });
+    expect(of.truth(AT + 7 * MINUTE)).toMatchObject({ effectiveLimit: 200, configuredLimit: 200 });
+  });
+
+  it('prints kernel lines without their time where it is told to', () => {
+    const of = machine({ kernelTime: false, bursts: [{ at: AT, needs: 5000 }] });
+    of.reset(AT + MINUTE);
+    const text = consoleText(of, AFTER);
+    expect(text).toMatch(/^audit: audit_backlog=321 > audit_backlog_limit=320\r$/m);
+    expect(text).toMatch(/^reboot: Restarting system\r$/m);
+    expect(text).not.toMatch(/\[ *\d+\.\d{6}\]/);
+  });
+
   it('prints nothing without a serial console', () => {
     const of = machine({ noSerialConsole: true, bursts: [{ at: AT, needs: 5000 }] });
     expect(of.console(AFTER)).toHaveLength(0);
