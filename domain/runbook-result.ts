@@ -137,9 +137,24 @@ function nextStep(
   return [NEXT[result], ...(losing ? [drain] : [])].filter((text) => text !== '').join(' ');
 }
 
-/** What does not drain, as the runbook saw it; null when it saw nothing wrong. Becomes `history.diagnosis`. */
-export function diagnosisOf({ drain }: RunbookOutput): string | null {
-  if (drain === null) return null;
+/**
+ * Why the limit may not be the cause, as the runbook saw it: what does not drain, or who sets the limit back; null when it
+ * saw nothing wrong. Becomes `history.diagnosis`.
+ */
+export function diagnosisOf(output: RunbookOutput): string | null {
+  const found = [...setBack(output), ...notDraining(output.drain)];
+  return found.length === 0 ? null : found.join('; ');
+}
+
+function setBack({ outcome, before, rulesFile, managedBy }: RunbookOutput): string[] {
+  if (outcome !== 'reverted') return [];
+  const file = plainText(rulesFile ?? 'its rules').slice(0, 200);
+  const by = managedBy === null ? '' : `, which ${plainText(managedBy).slice(0, 40)} manages`;
+  return [`the limit was set back to ${before?.configured ?? 'none'} in ${file}${by}`];
+}
+
+function notDraining(drain: RunbookOutput['drain']): string[] {
+  if (drain === null) return [];
   const found: string[] = [];
   if (drain.suspended) found.push('auditd has suspended writing');
   if (drain.logDirFreePercent !== null && drain.logDirFreePercent < SCARCE_PERCENT) {
@@ -148,7 +163,7 @@ export function diagnosisOf({ drain }: RunbookOutput): string | null {
   if (drain.auditd !== null && !/^(running|active)$/i.test(drain.auditd)) {
     found.push(`auditd: ${plainText(drain.auditd).slice(0, 100)}`);
   }
-  return found.length === 0 ? null : found.join('; ');
+  return found;
 }
 
 /** Below this auditd's space actions are near (Debian and Red Hat ship 25 to 75 MB on disks of GB). Unit: percent. */

@@ -87,7 +87,7 @@ const ROWS: { readonly [C in TriageCode]: Omit<TriageRow, 'code'> } = {
     when: 'it was cured cures.max times within cures.windowDays and overflowed again',
     actions: ['leave'],
     explanation: 'A larger queue only delays the overflow where something does not drain it.',
-    next: 'Find what does not drain: full or slow log disk, a suspended or frozen auditd, too many rules.',
+    next: 'Find what does not drain (full or slow log disk, suspended or frozen auditd, too many rules) or sets the limit back.',
   },
   'bad-kernel': {
     row: 8,
@@ -202,7 +202,7 @@ const ROWS: { readonly [C in TriageCode]: Omit<TriageRow, 'code'> } = {
     when: 'it would be restarted, but this run has used up its restarts',
     actions: ['defer'],
     explanation: 'A run restarts only so many machines (restart.maxPerRun, restart.maxPercent, maxRestarts).',
-    next: 'Wait for the next run, or raise the limit that the reason names.',
+    next: 'Wait for the next run, or raise one of the limits that the reason names.',
   },
   restart: {
     row: 19,

@@ -137,7 +137,7 @@ const LATE_RULES: { readonly [C in LateCode]: (s: Situation) => Verdict | null }
   'limit-is-not-the-cause': ({ history, policy: { cures }, now }) => {
     const count = (history?.cures ?? []).filter((at) => isWithin(at, now, cures.windowDays * DAY_MS)).length;
     if (count < cures.max) return null;
-    const diagnosis = history?.diagnosis ? ` What does not drain: ${history.diagnosis}` : '';
+    const diagnosis = history?.diagnosis ? ` What its last cure saw: ${history.diagnosis}` : '';
     return leave(sentence(`It overflowed again after ${count} cures within ${cures.windowDays} days.${diagnosis}`));
   },
   'bad-kernel': (s) => {
@@ -221,8 +221,11 @@ const LATE_RULES: { readonly [C in LateCode]: (s: Situation) => Verdict | null }
   },
   'breaker-open': ({ breaker }) =>
     breaker.open ? leave(sentence(`No restarts in this cell: ${breaker.reason ?? 'the breaker is open'}`)) : null,
-  'restart-budget': ({ budget }) =>
-    budget.restartsLeft > 0 ? null : { action: 'defer', reason: 'This run may restart no more instances of the cell.' },
+  'restart-budget': ({ budget, policy: { restart } }) => {
+    if (budget.restartsLeft > 0) return null;
+    const limits = `restart.maxPerRun ${restart.maxPerRun}, restart.maxPercent ${restart.maxPercent}, maxRestarts of the request`;
+    return { action: 'defer', reason: `This run may restart no more instances of the cell (${limits}).` };
+  },
 };
 
 const EARLY_CODES = TRIAGE_CODES.filter((code): code is EarlyCode => Object.hasOwn(EARLY_RULES, code));

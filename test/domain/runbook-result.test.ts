@@ -162,4 +162,13 @@ describe('the diagnosis', () => {
   ])('%s', (_what, drain, diagnosis) => {
     expect(diagnosisOf(output({ drain }))).toBe(diagnosis);
   });
+
+  it('names who set the limit back, and where', () => {
+    const reverted = output({ outcome: 'reverted', managedBy: 'puppet', drain: { ...DRAIN, suspended: true } });
+    expect(diagnosisOf(reverted)).toBe(
+      'the limit was set back to 64 in /etc/audit/rules.d/zz-backlog.rules, which puppet manages; auditd has suspended writing',
+    );
+    const unknown = output({ outcome: 'reverted', before: null, rulesFile: null, drain: null });
+    expect(diagnosisOf(unknown)).toBe('the limit was set back to none in its rules');
+  });
 });

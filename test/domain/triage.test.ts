@@ -491,8 +491,12 @@ describe('triage, what it says', () => {
       input({ preflight: preflight({ instanceStore: true, stopProtection: true }) }, NO_REBOOT),
     ],
     [
-      /after 2 cures within 7 days\. What does not drain: log disk full\.$/,
+      /after 2 cures within 7 days\. What its last cure saw: log disk full\.$/,
       input({ history: history({ cures: [minutesAgo(9), minutesAgo(8)], diagnosis: 'log disk full' }) }),
+    ],
+    [
+      /no more instances of the cell \(restart\.maxPerRun 10, restart\.maxPercent 5, maxRestarts of the request\)\.$/,
+      input({}, {}, { budget: { resizesLeft: 5, restartsLeft: 0 } }),
     ],
     [/silent for 7 min, less than the 10 min/, input({ agent: lost(7), statusCheck: 'impaired' })],
     [/silent for 1441 min, more than a day/, input({ agent: lost(DAY + 1), statusCheck: 'impaired' })],
