@@ -39,7 +39,8 @@ export class SnsService implements Service {
     const refuse = (why: string) => new ApiError('InvalidParameter', `Invalid parameter: ${why}`);
     if (message === '') throw refuse('Empty message');
     if (Buffer.byteLength(message) > largestMessage) throw refuse('Message too long');
-    if (subject !== null && !/^[!-~][ -~]{0,99}$/.test(subject)) throw refuse('Subject');
+    // Documented as less than 100 characters.
+    if (subject !== null && !/^[!-~][ -~]{0,98}$/.test(subject)) throw refuse('Subject');
     if (!this.#topics.has(topicArn)) throw new ApiError('NotFound', 'Topic does not exist', 404);
     this.messages.push({ topicArn, subject, message, at: Date.now() });
     return { MessageId: `message-${this.messages.length}` };

@@ -98,7 +98,8 @@ function credentialsFor(cell: Cell, entrance: Entrance, wire: Wire): CommonConfi
     };
   }
   const { partition } = entrance;
-  const { credentials: master, ...clientConfig } = commonConfig(cell.region, wire);
+  // STS at home: what it issues is valid in every region, and a region that is opt-in need not be enabled at home.
+  const { credentials: master, ...clientConfig } = commonConfig(entrance.home.region, wire);
   return fromTemporaryCredentials({
     params: {
       RoleArn: `arn:${partition}:iam::${cell.accountId}:role/${memberRoleName}`,

@@ -25,6 +25,8 @@ const LOOKS = 2;
 /** Our clock may run ahead of AWS's. Unit: milliseconds. */
 const CLOCK_SKEW = 60_000;
 const SETTLE_MILLISECONDS = 5000;
+/** Code of a document that does not hold our runbook. */
+const DIFFERS = 'DocumentDiffers';
 const DEPLOY = 'deploy the cell stack in this account and region';
 
 export function createRunCommand(
@@ -129,12 +131,20 @@ export function createRunCommand(
     }
   }
 
+  /** The default version, else the latest: an update by CloudFormation should change the default, and was seen not to
+   * (cloudformation-coverage-roadmap#2539). */
   async function resolveDocument(): Promise<Answer<RunbookDocument>> {
+    const standard = await resolveVersion({});
+    if (standard.ok || standard.error.code !== DIFFERS) return standard;
+    return resolveVersion({ DocumentVersion: '$LATEST' });
+  }
+
+  async function resolveVersion(wanted: { DocumentVersion?: '$LATEST' }): Promise<Answer<RunbookDocument>> {
     const name = deployment.documentName;
     const described = await caller.call({
       call: 'ssm:DescribeDocument',
       effect: 'read',
-      send: (options) => ssm.send(new DescribeDocumentCommand({ Name: name }), options),
+      send: (options) => ssm.send(new DescribeDocumentCommand({ Name: name, ...wanted }), options),
     });
     if (!described.ok) return described;
     const { DocumentVersion: version, Hash: hash, HashType: hashType, Status: status } = described.value.Document ?? {};
@@ -151,7 +161,7 @@ export function createRunCommand(
     if (!got.ok) return got;
     if (hashOf(got.value.Content ?? '') !== deployment.documentHash) {
       const message = `${name} version ${version} does not hold the runbook of this deployment`;
-      return refused(callError({ call: 'ssm:GetDocument', code: 'DocumentDiffers', message, next: DEPLOY }));
+      return refused(callError({ call: 'ssm:GetDocument', code: DIFFERS, message, next: DEPLOY }));
     }
     return answered({ name, version, hash });
   }

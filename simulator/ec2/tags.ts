@@ -27,8 +27,8 @@ function read(
       throw new ApiError('InvalidParameterValue', "Tag keys starting with 'aws:' are reserved for internal use");
     }
     if (read.key.length > 127) throw new ApiError('InvalidParameterValue', 'Tag key exceeds the maximum length of 127');
-    if ((read.value?.length ?? 0) > 255) {
-      throw new ApiError('InvalidParameterValue', 'Tag value exceeds the maximum length of 255');
+    if ((read.value?.length ?? 0) > 256) {
+      throw new ApiError('InvalidParameterValue', 'Tag value exceeds the maximum length of 256');
     }
     return read;
   });

@@ -159,7 +159,7 @@ test('SNS keeps what is published, and refuses what it cannot deliver', async ()
   expect(sns.messages).toMatchObject([{ subject: 'a subject', message: 'hello' }]);
   await expect(publish({ TopicArn: 'arn:other' })).rejects.toMatchObject({ name: 'NotFoundException' });
   await expect(publish({ Subject: 'two\nlines' })).rejects.toMatchObject({ name: 'InvalidParameterException' });
-  await expect(publish({ Subject: 'x'.repeat(101) })).rejects.toMatchObject({ name: 'InvalidParameterException' });
+  await expect(publish({ Subject: 'x'.repeat(100) })).rejects.toMatchObject({ name: 'InvalidParameterException' });
   await expect(publish({ MessageStructure: 'json' })).rejects.toThrow(/not modelled/);
   expect(sns.messages).toHaveLength(1);
 });

@@ -29,6 +29,9 @@ test('a cell of another account is entered by the member role; the ledger stays 
     RoleArn: 'arn:aws:iam::444455556666:role/member',
     ExternalId: 'fleet-1',
   });
+  // Where the service runs STS takes its credentials for sure; a region that is opt-in may not be enabled at home.
+  expect(aws.of('sts:AssumeRole')[0]).toMatchObject({ region: 'eu-west-1', hostname: 'sts.eu-west-1.amazonaws.com' });
+  expect(aws.of('ec2:DescribeInstances')[0]!.region).toBe('eu-central-1');
   const access = (call: string) => aws.of(call)[0]!.headers.authorization;
   expect(access('ec2:DescribeInstances')).toContain('AKMEMBER');
   expect(access('dynamodb:GetItem')).toContain('AKIDEXAMPLE');

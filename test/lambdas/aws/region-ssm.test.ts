@@ -1,6 +1,6 @@
 /** Run Command on the embedded region: real guests run the real runbook, answers get lost after their effect. */
 import { join } from 'node:path';
-import { CreateDocumentCommand, SSMClient } from '@aws-sdk/client-ssm';
+import { CreateDocumentCommand, SSMClient, UpdateDocumentCommand } from '@aws-sdk/client-ssm';
 import { sleep } from '../../../lambdas/aws/call.ts';
 import { createOpenCell } from '../../../lambdas/aws/open-cell.ts';
 import { readRunbookScript, runbookDocument } from '../../../lambdas/runbook/document.ts';
@@ -26,9 +26,9 @@ const document = runbookDocument(script);
 async function inRegion(
   count: number,
   work: (ports: Ports, cloud: EmbeddedCloud) => Promise<void>,
-  options: { faults?: readonly ScriptedFault[]; deployed?: object | null } = {},
+  options: { faults?: readonly ScriptedFault[]; deployed?: object | null; updated?: object } = {},
 ): Promise<void> {
-  const { faults = [], deployed = document } = options;
+  const { faults = [], deployed = document, updated } = options;
   await inVirtualTime(async () => {
     const log = new EventLog();
     const cloud = new EmbeddedCloud({
@@ -59,10 +59,21 @@ async function inRegion(
     }
     const wire = { requestHandler: inProcessHandler(cloud) as never, credentials: credentialsFor(CELL.accountId) };
     if (deployed) {
+      const client = new SSMClient({ ...wire, region: CELL.region });
       const Content = JSON.stringify(deployed);
-      await new SSMClient({ ...wire, region: CELL.region }).send(
+      await client.send(
         new CreateDocumentCommand({ Name: NAME, Content, DocumentType: 'Command', DocumentFormat: 'JSON' }),
       );
+      if (updated) {
+        await client.send(
+          new UpdateDocumentCommand({
+            Name: NAME,
+            Content: JSON.stringify(updated),
+            DocumentVersion: '$LATEST',
+            DocumentFormat: 'JSON',
+          }),
+        );
+      }
     }
     const open = createOpenCell(deployment({ documentHash: canonicalDocumentHash(document) }), wire);
     await work(open(CELL, 1), cloud);
@@ -141,4 +152,19 @@ test('a cell without the document, or with another one, is not ready', async () 
     );
   await resolve(null, 'InvalidDocument');
   await resolve({ ...document, description: 'changed by hand' }, 'DocumentDiffers');
+});
+
+test('an update that did not become the default version is found; a default that is ours stays ours', async () => {
+  const version = (deployed: object, updated: object) =>
+    inRegion(
+      0,
+      async ({ runCommand }) => {
+        const own = deployed === document ? '1' : '2';
+        expect(mustHave(await runCommand.resolveDocument())).toMatchObject({ name: NAME, version: own });
+      },
+      { deployed, updated },
+    );
+  const other = { ...document, description: 'of another version of the service' };
+  await version(other, document);
+  await version(document, other);
 });

@@ -289,6 +289,14 @@ describe('tags', () => {
     expect(instance.tags.size).toBe(0);
   });
 
+  test('may be as long as documented, and no longer', async () => {
+    const { id, instance } = add(cloud);
+    await live(ec2.send(tag(id, 'k'.repeat(127), 'v'.repeat(256))));
+    expect(instance.tags.get('k'.repeat(127))).toHaveLength(256);
+    expect((await failure(ec2.send(tag(id, 'k'.repeat(128), 'v')))).name).toBe('InvalidParameterValue');
+    expect((await failure(ec2.send(tag(id, 'k', 'v'.repeat(257))))).name).toBe('InvalidParameterValue');
+  });
+
   test('are refused beyond 50 and in the name of aws:', async () => {
     const tags = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`k${i}`, '']));
     const { id, instance } = add(cloud, { tags, autoScalingGroup: 'g' });
