@@ -1,6 +1,7 @@
 /** `audit-backlog`: the command line. Parses, hands over to a command, and turns what went wrong into one clear line. */
 import { Command, CommanderError } from 'commander';
 import { InvalidInputError } from '../domain/validation.ts';
+import { addApply } from './commands/apply.ts';
 import { addDetect } from './commands/detect.ts';
 import { addExplain } from './commands/explain.ts';
 import { addPlan } from './commands/plan.ts';
@@ -13,6 +14,7 @@ Examples:
   audit-backlog detect console.log                 what one console text proves
   aws ec2 get-console-output ... | audit-backlog detect -
   audit-backlog plan --region eu-west-1            what would be done to your fleet; touches nothing
+  audit-backlog apply plan.json                    exactly a plan that the deployed service made and you looked at
   audit-backlog simulate                           a fleet cured before your eyes, without an AWS account
   audit-backlog explain stop-would-lose            why an instance was left alone
 
@@ -36,6 +38,7 @@ export async function main(args: readonly string[]): Promise<ExitCode> {
     .exitOverride();
   addDetect(program, done);
   addPlan(program, done);
+  addApply(program, done);
   addSimulate(program, done);
   addExplain(program);
   try {

@@ -13,6 +13,9 @@ export const runIdSchema = z
   .string()
   .regex(/^[a-zA-Z0-9][a-zA-Z0-9-]{5,47}$/, 'a run id is 6 to 48 letters, digits, -');
 
+/** SHA-256, as 64 hexadecimal digits. */
+const digestSchema = z.string().regex(/^[0-9a-f]{64}$/, 'a digest is 64 hexadecimal digits');
+
 export const actionSchema = z.enum(['resize', 'restart-then-resize', 'assess', 'defer', 'leave']);
 export type Action = z.infer<typeof actionSchema>;
 
@@ -64,16 +67,26 @@ export const runRequestSchema = z
     /** Per cell, as the policy's own limit. */
     maxRestarts: z.number().int().min(0).max(200).optional(),
     planId: runIdSchema.optional(),
+    /** Of the plan as somebody looked at it: another plan under this id is refused. */
+    planDigest: digestSchema.optional(),
     reason: z.string().max(256).optional(),
   })
   .refine(
     (r) => !r.planId || (!r.regions && !r.accounts && !r.instanceIds && !r.tags),
     'planId excludes the filters regions, accounts, instanceIds and tags: a plan names its instances itself',
-  );
+  )
+  .refine((r) => !r.planDigest || r.planId, 'planDigest belongs to a planId: name the plan as well');
 export type RunRequest = z.infer<typeof runRequestSchema>;
 
-/** `{ "status": "<runId>" }`: how far a run is, and its report when it is done. */
-export const statusRequestSchema = z.strictObject({ schema: z.literal(SCHEMA).optional(), status: runIdSchema });
+/**
+ * `{ "status": "<runId>" }`: how far a run is, and its report when it is done. With `actionsAfter`: a page of its actions,
+ * for a report that is too large to be returned whole; an empty text is the beginning.
+ */
+export const statusRequestSchema = z.strictObject({
+  schema: z.literal(SCHEMA).optional(),
+  status: runIdSchema,
+  actionsAfter: z.string().max(1000).optional(),
+});
 
 // ---------------------------------------------------------------- runbook output
 
@@ -173,6 +186,18 @@ export const outcomeSchema = z.object({
 });
 export type Outcome = z.infer<typeof outcomeSchema>;
 
+/** What an instance was when it was judged: read again before a plan is applied. */
+const factsSchema = z.object({
+  /** EC2's state of the instance. */
+  state: z.string(),
+  /** Renewed by a stop and start. */
+  launchTime: z.string(),
+  instanceType: z.string(),
+  reachability: z.enum(['reachable', 'stuck', 'silent', 'never', 'unknown']),
+  /** Only tags that a decision may hang on: consent, opt-out, owners, scope. */
+  tags: z.record(z.string(), z.string()),
+});
+
 /** One instance's place in a plan and in a report: what is (to be) done, why, and what came of it. */
 export const actionEntrySchema = z.object({
   instanceId: z.string(),
@@ -186,6 +211,7 @@ export const actionEntrySchema = z.object({
   imageId: z.string().nullable(),
   launchTemplate: z.string().nullable(),
   evidence: evidenceSummarySchema.nullable(),
+  facts: factsSchema.optional(),
   outcome: outcomeSchema.nullable(),
 });
 export type ActionEntry = z.infer<typeof actionEntrySchema>;
@@ -258,6 +284,15 @@ export const simulatorTruthSchema = z.object({
   disagreements: z.array(z.string()).optional(),
 });
 
+/** What makes the plan of a plan run one that can be applied. */
+const planSealSchema = z.object({
+  /** Over run, policy, expiry and every entry. */
+  digest: digestSchema,
+  entries: count,
+  expiresAt: z.iso.datetime(),
+});
+export type PlanSeal = z.infer<typeof planSealSchema>;
+
 /** Returned by the sweep, answered by `run` for a status, printed by the CLI with `--json`. */
 export const runReportSchema = z.object({
   schema: z.literal(SCHEMA),
@@ -272,8 +307,38 @@ export const runReportSchema = z.object({
   actions: z.array(actionEntrySchema),
   groups: z.array(groupSchema),
   totals: totalsSchema,
+  /** Of a plan run only. */
+  plan: planSealSchema.optional(),
   truncated: z.boolean().optional(),
   where: z.string().optional(),
   simulator: simulatorTruthSchema.optional(),
 });
 export type RunReport = z.infer<typeof runReportSchema>;
+
+/** Answered by `run` for a status with `actionsAfter`. */
+export const actionsPageSchema = z.object({
+  schema: z.literal(SCHEMA),
+  runId: z.string(),
+  actions: z.array(actionEntrySchema),
+  /** Where the next page begins; null: that was the last. */
+  next: z.string().nullable(),
+});
+export type ActionsPage = z.infer<typeof actionsPageSchema>;
+
+// ---------------------------------------------------------------- plan file
+
+/** A plan as `audit-backlog plan --save` writes it: to be read by people, and applied as it stands or not at all. */
+export const planFileSchema = z.strictObject({
+  schema: z.literal(SCHEMA),
+  planId: runIdSchema,
+  /** Function `run` that keeps the plan in its ledger; null: made from a laptop, so nobody can apply it. */
+  function: z.string().nullable(),
+  policyDigest: z.string(),
+  createdAt: z.iso.datetime(),
+  expiresAt: z.iso.datetime(),
+  digest: digestSchema,
+  totals: totalsSchema,
+  /** Each with a digest of its own, so that one that was altered can be named. */
+  entries: z.array(z.strictObject({ digest: digestSchema, entry: z.strictObject(actionEntrySchema.shape) })),
+});
+export type PlanFile = z.infer<typeof planFileSchema>;

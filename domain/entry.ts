@@ -2,6 +2,8 @@
 import type { ActionEntry, EvidenceSummary } from './contracts.ts';
 import { type Evidence, evidenceKey } from './evidence.ts';
 import type { Finding } from './finding.ts';
+import type { Policy } from './policy.ts';
+import { reachabilityOf } from './reachability.ts';
 import type { Decision } from './triage.ts';
 
 const SHOWN_LINES = 3;
@@ -22,8 +24,40 @@ export function summarizeEvidence(evidence: Evidence): EvidenceSummary {
   };
 }
 
-/** The entry of one instance before anything was done to it. */
-export function entryOf(finding: Finding, decision: Decision): ActionEntry {
+/** What a plan shows of the instance beside its console, and what is compared when the plan is applied. */
+function factsOf(finding: Finding, policy: Policy, now: string): ActionEntry['facts'] {
+  const { instance, agent, agentError, history } = finding;
+  const { optOut, restart, stopped } = policy.tags;
+  const { includeTags, excludeTags } = policy.scope;
+  const keys = [
+    optOut,
+    restart,
+    stopped,
+    ...policy.ownerTags,
+    ...Object.keys(includeTags),
+    ...Object.keys(excludeTags),
+  ];
+  const tags = [...new Set(keys)].sort().flatMap((key) => {
+    const value = Object.hasOwn(instance.tags, key) ? instance.tags[key] : undefined;
+    return value === undefined ? [] : [[key, value] as const];
+  });
+  return {
+    state: instance.state,
+    launchTime: instance.launchTime,
+    instanceType: instance.instanceType,
+    reachability:
+      agentError || finding.console.status === 'not-read'
+        ? 'unknown'
+        : reachabilityOf(agent, history, now).reachability,
+    tags: Object.fromEntries(tags),
+  };
+}
+
+/**
+ * The entry of one instance before anything was done to it.
+ * @param now ISO 8601.
+ */
+export function entryOf(finding: Finding, decision: Decision, policy: Policy, now: string): ActionEntry {
   const { instance, cell, console } = finding;
   return {
     instanceId: instance.instanceId,
@@ -37,6 +71,7 @@ export function entryOf(finding: Finding, decision: Decision): ActionEntry {
     imageId: instance.imageId,
     launchTemplate: instance.launchTemplate,
     evidence: console.status === 'read' ? summarizeEvidence(console.evidence) : null,
+    facts: factsOf(finding, policy, now),
     outcome: null,
   };
 }

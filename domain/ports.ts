@@ -129,6 +129,8 @@ export interface RunRecord {
   readonly status: 'started' | 'done' | 'failed';
   readonly request: RunRequest;
   readonly policyDigest: string;
+  /** The policy it ran under, to say later what changed. Absent in records of older versions. */
+  readonly policy?: Readonly<Record<string, unknown>> | undefined;
   readonly startedAt: string;
   readonly endedAt: string | null;
   readonly gate: Gate;
@@ -155,6 +157,8 @@ export interface EntryRecord {
   readonly pass: 'silent' | 'rest';
   /** The page of the survey that wrote it: a page that is surveyed again, after a crash, counts its own entries again. */
   readonly page: string;
+  /** Digest of the entry as it was planned, so that a plan's entry that was changed in the table can be named. */
+  readonly seal?: string | undefined;
 }
 
 export interface LedgerPort {

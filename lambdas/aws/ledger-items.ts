@@ -46,6 +46,7 @@ export const runRecordSchema = z.object({
   status: z.enum(['started', 'done', 'failed']),
   request: runRequestSchema,
   policyDigest: text,
+  policy: z.record(z.string(), z.unknown()).optional(),
   startedAt: text,
   endedAt: nullableText,
   gate: gateSchema,
@@ -58,6 +59,7 @@ export const entryRecordSchema = z.object({
   finding: text,
   pass: z.enum(['silent', 'rest']),
   page: text,
+  seal: text.optional(),
 });
 
 export const historySchema = z.object({

@@ -1,5 +1,6 @@
 /** From what a survey recorded to what is to be done: second readings, triage with breaker and budget, the plan. */
 import type { ActionEntry } from '../../domain/contracts.ts';
+import { acts, driftFrom, refused } from '../../domain/drift.ts';
 import { entryOf } from '../../domain/entry.ts';
 import type { CallError, ConsoleReading, Finding } from '../../domain/finding.ts';
 import type { CallTally, CellPorts, EntryRecord } from '../../domain/ports.ts';
@@ -13,6 +14,7 @@ import {
   triage,
 } from '../../domain/triage.ts';
 import { mustAnswer } from '../errors.ts';
+import { entryDigest, withEntry } from '../plan-digest.ts';
 import { overflowedAt } from './batches.ts';
 import { streamName } from './record.ts';
 import { type CellInput, mergeErrors } from './survey.ts';
@@ -34,32 +36,11 @@ function isOpen(record: EntryRecord, input: TriageInput): boolean {
   return record.entry.outcome === null && (record.entry.action !== 'leave' || needsSecondReading(input));
 }
 
-/**
- * Why a planned entry is refused; null when the facts are as they were judged. A storm that goes on changes its numbers
- * from minute to minute, so evidence is the same as long as it is of the same kind, at the same limit and in the same boot.
- */
-export function driftFrom(plan: ActionEntry | undefined, now: ActionEntry): string | null {
-  if (!plan) return 'the plan does not name this instance';
-  const changes: string[] = [];
-  if (plan.action !== now.action || plan.code !== now.code) {
-    changes.push(`the plan said ${plan.action} (${plan.code}), now it is ${now.action} (${now.code})`);
-  }
-  if (plan.method !== now.method) changes.push(`the method was ${plan.method ?? 'none'}, now ${now.method ?? 'none'}`);
-  for (const field of ['verdict', 'limit', 'panic', 'kernel', 'currentBoot'] as const) {
-    const [before, after] = [plan.evidence?.[field] ?? null, now.evidence?.[field] ?? null];
-    if (before !== after) changes.push(`evidence.${field} was ${before}, now ${after}`);
-  }
-  return changes.length > 0 ? changes.join('; ') : null;
-}
-
-function refuse(entry: ActionEntry, why: string): ActionEntry {
-  return {
-    ...entry,
-    action: 'leave',
-    method: null,
-    reason: `Refused, since the facts have drifted from the plan: ${why}. ${entry.reason}`,
-    next: 'Make a new plan and apply that.',
-  };
+/** Why an instance is refused when a plan is applied; null: it is as planned. */
+function whyRefused(planned: EntryRecord | undefined, now: ActionEntry): string | null {
+  // Checked before the run began; once more, since somebody may be at the table just now.
+  if (planned && planned.seal !== entryDigest(planned.entry)) return 'its entry in the plan was altered';
+  return driftFrom(planned?.entry, now);
 }
 
 /** Judges one page of the records of a pass, in order of instance id, and writes the plan's entries. */
@@ -82,7 +63,7 @@ export async function judgePage(
         ),
       )
     : [];
-  const plan = new Map(planned.map((r) => [r.entry.instanceId, r.entry]));
+  const plan = new Map(planned.map((r) => [r.entry.instanceId, r]));
   const ids: Record<'assess' | 'resize' | 'restart-then-resize', string[]> = {
     assess: [],
     resize: [],
@@ -94,7 +75,12 @@ export async function judgePage(
   for (const record of records) {
     let finding = JSON.parse(record.finding) as Finding;
     const judge = (): TriageInput => ({ finding, policy: input.policy, breaker, budget: left, now: ports.clock.now() });
-    if (!isOpen(record, judge())) continue;
+    if (!isOpen(record, judge())) {
+      const was = plan.get(record.entry.instanceId);
+      const drift = was && acts(was.entry) ? whyRefused(was, record.entry) : null;
+      if (drift !== null) changed.push(withEntry(record, refused(record.entry, drift)));
+      continue;
+    }
     let unread: string | null = null;
     if (needsSecondReading(judge())) {
       const reading = await readAgain(ports, finding);
@@ -106,16 +92,16 @@ export async function judgePage(
       finding = { ...finding, preflight: await ports.fleet.preflight(finding.instance) };
     }
     const decision = unread === null ? triage(judge()) : signOfLifeNotExcluded(unread);
-    let entry = entryOf(finding, decision);
-    const drift = input.planId ? driftFrom(plan.get(entry.instanceId), entry) : null;
-    if (drift !== null) entry = refuse(entry, drift);
+    let entry = entryOf(finding, decision, input.policy, ports.clock.now());
+    const drift = input.planId ? whyRefused(plan.get(entry.instanceId), entry) : null;
+    if (drift !== null) entry = refused(entry, drift);
     if (entry.action === 'assess' && left.resizesLeft <= 0) entry = spent(entry);
     // An assess may become a resize, so it is paid for like one.
     if (entry.action === 'resize' || entry.action === 'assess') left = { ...left, resizesLeft: left.resizesLeft - 1 };
     if (entry.action === 'restart-then-resize') left = { ...left, restartsLeft: left.restartsLeft - 1 };
     if (entry.action === 'resize' && overflowedAt(entry, finding.history) === 0) ids.assess.push(entry.instanceId);
     else if (entry.action !== 'leave' && entry.action !== 'defer') ids[entry.action].push(entry.instanceId);
-    changed.push({ ...record, entry, finding: JSON.stringify(finding) });
+    changed.push(withEntry({ ...record, finding: JSON.stringify(finding) }, entry));
   }
   mustAnswer(await ports.ledger.putEntries(input.runId, input.cell, changed));
   const judged = new Map(changed.map((r) => [r.entry.instanceId, r.entry]));

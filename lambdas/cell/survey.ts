@@ -1,6 +1,7 @@
 /** Looking at one page of a cell: facts, consoles, findings. Changes nothing in the fleet. */
 import { aftercareOf } from '../../domain/aftercare.ts';
 import type { TriageCode } from '../../domain/contracts.ts';
+import { acts } from '../../domain/drift.ts';
 import { entryOf } from '../../domain/entry.ts';
 import type { CallError, Cell, ConsoleReading, Finding, InstanceFacts } from '../../domain/finding.ts';
 import type { Policy } from '../../domain/policy.ts';
@@ -8,6 +9,7 @@ import type { Answer, CallTally, CellPorts, EntryRecord, Page } from '../../doma
 import { matchesTags, outOfScopeBecause } from '../../domain/scope.ts';
 import { needsPreflight, needsSecondReading, reachabilityOf, triage } from '../../domain/triage.ts';
 import { mustAnswer } from '../errors.ts';
+import { withEntry } from '../plan-digest.ts';
 
 /** What a cell is asked to do. Travels through a durable invoke: small, plain data. */
 export interface CellInput {
@@ -153,6 +155,18 @@ export async function findingsOf(
   return { findings, errors };
 }
 
+/** Those of the plan to be applied that it wants something done to: whatever they are now, the report speaks of them. */
+async function plannedAmong(
+  ports: CellPorts,
+  { planId, cell }: CellInput,
+  instances: readonly InstanceFacts[],
+): Promise<ReadonlySet<string>> {
+  if (planId === null) return new Set();
+  const ids = instances.map((i) => i.instanceId);
+  const records = mustAnswer(await ports.ledger.getEntries(planId, cell, ids));
+  return new Set(records.filter((r) => acts(r.entry)).map((r) => r.entry.instanceId));
+}
+
 /**
  * Surveys one page: reads, judges provisionally and writes a record per instance that is not simply healthy.
  * A read that fails for good is counted in `errors`; a ledger that fails is an error of the step, which is repeated.
@@ -168,8 +182,10 @@ export async function surveyPage(
   const page = await pageOfInstances(ports, input, source, cursor);
   // A listing that fails is never an empty cell, whatever AWS means by it.
   if (!page.ok) return { ...EMPTY_PAGE, errors: [{ ...page.error, kind: 'failed' }], tally: ports.tally.take() };
+  const planned = await plannedAmong(ports, input, page.value.items);
   const asked = page.value.items.filter(
-    (i) => i.state !== 'terminated' && (input.tags === null || matchesTags(i, input.tags)),
+    (i) =>
+      planned.has(i.instanceId) || (i.state !== 'terminated' && (input.tags === null || matchesTags(i, input.tags))),
   );
   const ids = asked.map((i) => i.instanceId);
   const pass = source === 'lost-agents' || source === 'impaired' ? 'silent' : 'rest';
@@ -209,14 +225,11 @@ export async function surveyPage(
     const second = needsSecondReading(triageInput);
     if (second) totals.secondReadings++;
     if (second || (decision.action !== 'leave' && decision.action !== 'defer')) totals.candidates++;
-    if (decision.code === 'healthy' && finding.history?.proven == null && source === 'all') continue;
+    const cured = finding.history?.proven != null;
+    if (decision.code === 'healthy' && !cured && !planned.has(instance.instanceId) && source === 'all') continue;
     const outcome = aftercareOf(finding, decision.code, input.policy, now);
-    records.push({
-      entry: { ...entryOf(finding, decision), outcome },
-      finding: JSON.stringify(finding),
-      pass,
-      page: pageName,
-    });
+    const entry = { ...entryOf(finding, decision, input.policy, now), outcome };
+    records.push(withEntry({ entry, finding: JSON.stringify(finding), pass, page: pageName }, entry));
   }
   mustAnswer(await ports.ledger.putEntries(input.runId, input.cell, records));
   return {

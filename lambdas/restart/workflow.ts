@@ -1,7 +1,7 @@
 /** One hung machine brought back and cured: looked at again, restarted at most once for its evidence, resized, proven. */
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { Outcome, RestartMethod } from '../../domain/contracts.ts';
-import { entryOf } from '../../domain/entry.ts';
+import { evidenceKey } from '../../domain/evidence.ts';
 import type { CallError, Finding } from '../../domain/finding.ts';
 import { type HistoryEvent, nextHistory } from '../../domain/history.ts';
 import type { CallTally, CellPorts, EntryRecord, OpenCell, RunbookDocument } from '../../domain/ports.ts';
@@ -95,14 +95,17 @@ async function lookAgain(ports: CellPorts, input: RestartInput): Promise<SecondL
   if (decision.action !== 'restart-then-resize' || decision.method === null) {
     return { go: 'no', why: `Just before acting, it was looked at again: ${decision.reason}`, next: decision.next };
   }
-  const fresh = entryOf(finding, decision);
   if (decision.method !== planned.method) {
     const why = `Just before acting, it was looked at again: the method would be ${decision.method}, not ${planned.method}.`;
     return { go: 'no', why, next: 'The next run judges it anew.' };
   }
   const update: EntryRecord = { ...record, finding: JSON.stringify(finding) };
   mustAnswer(await ports.ledger.putEntries(input.runId, input.cell, [update]));
-  return { go: 'restart', method: decision.method, evidenceKey: fresh.evidence?.key ?? '' };
+  return { go: 'restart', method: decision.method, evidenceKey: keyOf(finding) };
+}
+
+function keyOf({ console }: Finding): string {
+  return console.status === 'read' ? evidenceKey(console.evidence) : '';
 }
 
 /** The same triage on fresh facts. Breaker and budget were judged by the cell, which reserved this restart. */

@@ -1,6 +1,7 @@
 /** The one entry: validate, ask the gate, start a sweep, answer at once. Or say how far a run is. */
 import { createHash } from 'node:crypto';
 import {
+  type ActionsPage,
   type Gate,
   type RunReport,
   type RunRequest,
@@ -8,12 +9,14 @@ import {
   SCHEMA,
   statusRequestSchema,
 } from '../../domain/contracts.ts';
+import { policyChanges } from '../../domain/drift.ts';
 import type { Policy } from '../../domain/policy.ts';
-import type { Answer, HubPorts, RunRecord } from '../../domain/ports.ts';
+import type { Answer, EntryRecord, HubPorts, Page, RunRecord } from '../../domain/ports.ts';
 import { checkRequestAgainstPolicy, effectiveMode, gateVerdict } from '../../domain/safety.ts';
 import { InvalidInputError, parseInput } from '../../domain/validation.ts';
 import { CallFailedError, mustAnswer } from '../errors.ts';
-import { bounded, storedReport } from '../sweep/report.ts';
+import { whyAltered } from '../plan-digest.ts';
+import { allRecords, bounded, LARGEST_ANSWER, storedReport } from '../sweep/report.ts';
 import { targetCells } from '../sweep/targets.ts';
 import type { SweepInput } from '../sweep/workflow.ts';
 
@@ -45,9 +48,13 @@ export function policyDigest(policy: Policy): string {
 }
 
 /** Handles an event of `run`. @throws InvalidInputError in one clear line for whoever typed it. */
-export async function handleRunEvent(hub: HubPorts, event: unknown): Promise<RunStarted | RunStatus | RunReport> {
+export async function handleRunEvent(
+  hub: HubPorts,
+  event: unknown,
+): Promise<RunStarted | RunStatus | RunReport | ActionsPage> {
   if (isObject(event) && 'status' in event) {
-    return statusOf(hub, parseInput(statusRequestSchema, event, 'status request').status);
+    const { status, actionsAfter } = parseInput(statusRequestSchema, event, 'status request');
+    return actionsAfter === undefined ? statusOf(hub, status) : actionsOf(hub, status, actionsAfter);
   }
   return startRun(hub, parseInput(runRequestSchema, event ?? {}, 'run request'));
 }
@@ -56,7 +63,7 @@ async function startRun(hub: HubPorts, request: RunRequest): Promise<RunStarted>
   checkRequestAgainstPolicy(request, withWholeScope(hub));
   const digest = policyDigest(hub.policy);
   const wanted = request.mode ?? hub.policy.mode;
-  const planned = request.planId ? await applicablePlan(hub, request.planId, digest) : null;
+  const planned = request.planId ? await applicablePlan(hub, request.planId, request.planDigest, digest) : null;
   if (planned && wanted !== 'apply') {
     throw new InvalidInputError(
       'run request: planId asks to apply a plan, but the mode is plan; send mode apply as well',
@@ -115,19 +122,40 @@ async function askGate(hub: HubPorts): Promise<Gate> {
   return gateVerdict(checks);
 }
 
-/** A plan can be applied while it is fresh, done, and made under the policy that stands now. */
-async function applicablePlan(hub: HubPorts, planId: string, digest: string): Promise<RunRecord> {
+/**
+ * A plan can be applied while it is fresh, done, made under the policy that stands now, and exactly as it was made: an
+ * entry that was changed, added or taken away in the table refuses it whole.
+ */
+async function applicablePlan(
+  hub: HubPorts,
+  planId: string,
+  lookedAt: string | undefined,
+  digest: string,
+): Promise<RunRecord> {
   const plan = mustAnswer(await hub.ledger.getRun(planId));
   const refuse = (why: string): never => {
     throw new InvalidInputError(`run request: planId: the plan ${planId} ${why}; make a new plan and apply that`);
   };
   if (!plan) return refuse('does not exist');
   if (plan.mode !== 'plan') return refuse('is not a plan but a run that applied');
-  if (plan.status !== 'done' || plan.endedAt === null) return refuse('is not done');
-  if (plan.policyDigest !== digest) return refuse('was made under another policy');
-  const hours = (Date.parse(hub.clock.now()) - Date.parse(plan.endedAt)) / 3_600_000;
-  if (hours > hub.policy.planExpiresHours) return refuse(`expired (older than ${hub.policy.planExpiresHours} hours)`);
-  return plan;
+  const seal = plan.report?.plan;
+  if (plan.status !== 'done') return refuse('is not done');
+  if (!seal) return refuse('was made by an older version of this service');
+  if (plan.policyDigest !== digest) {
+    const changes = plan.policy ? policyChanges(plan.policy, hub.policy) : [];
+    return refuse(`was made under another policy${changes.length > 0 ? ` (${changes.join('; ')})` : ''}`);
+  }
+  if (hub.clock.now() > seal.expiresAt) {
+    return refuse(`expired (older than ${hub.policy.planExpiresHours} hours) at ${seal.expiresAt}`);
+  }
+  if (lookedAt !== undefined && lookedAt !== seal.digest) {
+    return refuse(`is not the one that was looked at: its digest is ${seal.digest}, not ${lookedAt}`);
+  }
+  const records = await allRecords(hub.ledger, planId);
+  const sealed = records.map(({ entry, seal: own }) => ({ entry, digest: own }));
+  const { policyDigest } = plan;
+  const altered = whyAltered({ planId, policyDigest, expiresAt: seal.expiresAt }, seal, sealed);
+  return altered === null ? plan : refuse(altered);
 }
 
 /**
@@ -159,6 +187,20 @@ async function statusOf(hub: HubPorts, runId: string): Promise<RunStatus | RunRe
   const report = await storedReport(hub.ledger, record);
   if (!report) return answer('started', `It runs since ${record.startedAt}.`);
   return bounded(report, 'the ledger and the log group have the actions');
+}
+
+/** Actions of a run from a cursor on, as many as one answer holds: how a report that is too large is read whole. */
+async function actionsOf(hub: HubPorts, runId: string, after: string): Promise<ActionsPage> {
+  const actions: ActionsPage['actions'] = [];
+  let next: string | null = after === '' ? null : after;
+  let bytes = 0;
+  do {
+    const page: Page<EntryRecord> = mustAnswer(await hub.ledger.listEntries(runId, null, next));
+    actions.push(...page.items.map((record) => record.entry));
+    bytes += Buffer.byteLength(JSON.stringify(page.items.map((record) => record.entry)));
+    next = page.cursor;
+  } while (next !== null && bytes < LARGEST_ANSWER);
+  return { schema: SCHEMA, runId, actions, next };
 }
 
 function isObject(value: unknown): value is object {

@@ -12,14 +12,20 @@ export const LARGEST_ANSWER = 240 * 1024;
 
 /** All entries of a run, all pages, in order of cell and instance id. */
 export async function allEntries(ledger: LedgerPort, runId: string): Promise<ActionEntry[]> {
-  const entries: ActionEntry[] = [];
+  return (await allRecords(ledger, runId)).map((record) => record.entry);
+}
+
+/** As {@link allEntries}, with what the ledger keeps beside each entry. */
+export async function allRecords(ledger: LedgerPort, runId: string): Promise<Omit<EntryRecord, 'finding'>[]> {
+  const records: Omit<EntryRecord, 'finding'>[] = [];
   let cursor: string | null = null;
   do {
     const page: Page<EntryRecord> = mustAnswer(await ledger.listEntries(runId, null, cursor));
-    entries.push(...page.items.map((record) => record.entry));
+    // A finding is many times its entry, and nobody here needs it.
+    records.push(...page.items.map(({ finding: _finding, ...record }) => record));
     cursor = page.cursor;
   } while (cursor !== null);
-  return entries;
+  return records;
 }
 
 export interface ReportParts {

@@ -2,6 +2,7 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { ActionEntry, CellReport, Gate, RunReport, RunRequest, TriageCode } from '../../domain/contracts.ts';
 import { SCHEMA } from '../../domain/contracts.ts';
+import { acts } from '../../domain/drift.ts';
 import { type CallError, type Cell, cellName } from '../../domain/finding.ts';
 import { type Policy, policyForCell } from '../../domain/policy.ts';
 import type { HubPorts, RunRecord } from '../../domain/ports.ts';
@@ -10,6 +11,7 @@ import type { CellInput } from '../cell/survey.ts';
 import type { CellResult } from '../cell/workflow.ts';
 import { ALL_ITEMS, addNumbers, durableRunner } from '../durable.ts';
 import { mustAnswer } from '../errors.ts';
+import { sealPlan } from '../plan-digest.ts';
 import { allEntries, assembleReport, bounded } from './report.ts';
 import { summaryText } from './summary.ts';
 
@@ -89,6 +91,7 @@ export function sweepWorkflow({ openHub, cellFunctionArn, measure }: SweepDeploy
         status: 'started',
         request: input.request,
         policyDigest: input.policyDigest,
+        policy: input.policy,
         startedAt: hub.clock.now(),
         endedAt: null,
         gate: input.gate,
@@ -109,7 +112,7 @@ export function sweepWorkflow({ openHub, cellFunctionArn, measure }: SweepDeploy
         const item = done.all.find((one) => one.index === i);
         return item?.result ?? { lost: cell, why: item?.error?.message ?? 'no result' };
       });
-      return await run.step('report', () => report(hub, record, results, measure));
+      return await run.step('report', () => report(hub, record, results, input.policy, measure));
     } catch (error) {
       const why = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
       await run.step('failed', () => fail(hub, record, why));
@@ -131,6 +134,7 @@ async function report(
   hub: HubPorts,
   record: RunRecord,
   results: readonly CellOutcome[],
+  { planExpiresHours }: Policy,
   measure: SweepDeployment['measure'],
 ): Promise<RunReport> {
   const entries = await allEntries(hub.ledger, record.runId);
@@ -152,12 +156,17 @@ async function report(
     images: kept.reduce((sum, one) => addNumbers(sum, one.images), {}),
     launchTemplates: kept.reduce((sum, one) => addNumbers(sum, one.launchTemplates), {}),
   });
-  const whole = withNamedButGone(assembled, record.request.instanceIds ?? []);
+  const sealed =
+    record.mode === 'plan' ? { ...assembled, plan: sealPlan(assembled, planExpiresHours, entries) } : assembled;
+  const { planId, instanceIds = [] } = record.request;
+  const gone = planId === undefined ? [] : goneSince(await allEntries(hub.ledger, planId), sealed);
+  const whole = withGoneSince(withNamedButGone(sealed, instanceIds), gone);
   const told = await tell(hub, whole);
   const final = told.length === 0 ? whole : withErrors(whole, told);
-  // What concerns the run as a whole stands with its first cell, also for whoever reads the report from the ledger.
-  const [first] = final.cells;
-  if (first && first !== assembled.cells[0]) mustAnswer(await hub.ledger.putCellReport(record.runId, first));
+  // What concerns the run as a whole stands with its cells, also for whoever reads the report from the ledger.
+  for (const [i, cell] of final.cells.entries()) {
+    if (cell !== assembled.cells[i]) mustAnswer(await hub.ledger.putCellReport(record.runId, cell));
+  }
   const { actions: _actions, cells: _cells, ...kernel } = final;
   mustAnswer(await hub.ledger.putRun({ ...record, status: 'done', endedAt: final.endedAt, report: kernel }));
   measure(final);
@@ -192,6 +201,31 @@ function withNamedButGone(whole: RunReport, asked: readonly string[]): RunReport
       kind: 'failed',
     },
   ]);
+}
+
+/** What the plan wanted to act on and EC2 does not even describe any more. Where a cell failed, nobody knows. */
+function goneSince(plan: readonly ActionEntry[], { actions, cells }: RunReport): readonly ActionEntry[] {
+  const name = ({ accountId, region, instanceId }: ActionEntry) => `${accountId}/${region}/${instanceId}`;
+  const there = new Set(actions.map(name));
+  return plan.filter(
+    (entry) =>
+      acts(entry) &&
+      !there.has(name(entry)) &&
+      cells.some((c) => c.status === 'done' && c.accountId === entry.accountId && c.region === entry.region),
+  );
+}
+
+/** That a planned machine is gone is no failure to look, so the run stays complete; but it is said. */
+function withGoneSince(whole: RunReport, gone: readonly ActionEntry[]): RunReport {
+  const cells = whole.cells.map((cell) => {
+    const ids = gone.filter((e) => e.accountId === cell.accountId && e.region === cell.region).map((e) => e.instanceId);
+    if (ids.length === 0) return cell;
+    const named = `${ids.slice(0, 10).join(', ')}${ids.length > 10 ? ` and ${ids.length - 10} more` : ''}`;
+    const message = `refused, since the plan names what does not exist any more: ${named}`;
+    const error = { call: 'ec2:DescribeInstances', code: 'InvalidInstanceID.NotFound', message };
+    return { ...cell, errors: [...cell.errors, { ...error, next: 'Make a new plan and apply that.' }] };
+  });
+  return gone.length === 0 ? whole : { ...whole, cells };
 }
 
 /** Errors of the run as a whole stand with its first cell. */
