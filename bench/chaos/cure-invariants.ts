@@ -52,6 +52,9 @@ function changed(before: ScriptRun['before'], after: ScriptRun['after']): boolea
 /** Modes that rules and other files of a guest have. */
 const MODES = [0o640, 0o600, 0o644, 0o755, 0o777, 0o666, 0o400, 0o440];
 
+/** What augenrules makes of rules.d. */
+const JOINED = '/etc/audit/audit.rules';
+
 /** The content of a rules file without what says the limit: `-b` is the only thing a cure may write. */
 function withoutLimit(content: string): string {
   return content
@@ -73,6 +76,8 @@ function rules({ at, instanceId, before, after }: ScriptRun): Found[] {
   for (const path of new Set([...Object.keys(was), ...Object.keys(is)])) {
     if (was[path] === is[path]) continue;
     const [text, now] = [before.rules[path], after.rules[path]];
+    // The start of auditd joins the rules anew (augenrules), which keeps the file of before.
+    if (path === `${JOINED}.prev` && is[path] === was[JOINED]) continue;
     const ours = /\.audit-backlog\.(bak|tmp)$/.test(path);
     if (now === undefined) {
       if (!ours) found.push(say(`${path} is ${is[path] === undefined ? 'gone' : 'changed or new'}`));

@@ -4,7 +4,7 @@ import type { Boot } from './boot.ts';
 import { bootConsole, LOGIN_AFTER_MS, shutdownText } from './boot-console.ts';
 import { ConsoleRing, stamp } from './console-ring.ts';
 import { type Distribution, distribution } from './distributions.ts';
-import { type GuestFile, initialFiles, loadRules } from './files.ts';
+import { type GuestFile, initialFiles, joinRules, loadRules } from './files.ts';
 import { BUFFER_BYTES, KernelAudit, type KernelLine } from './kernel-audit.ts';
 import type { Burst, GuestIdentity, GuestProfile } from './profile.ts';
 
@@ -173,9 +173,10 @@ export class Life {
     this.record('boot', { number, limit: audit.limit });
   }
 
-  /** What `auditctl -R` of the joined rules does to a kernel that is not locked. */
+  /** `augenrules --load` (`auditctl -R` where there is none): the rules joined, then loaded into a kernel that is not locked. */
   #loadRules(): void {
     const boot = this.boot;
+    if (this.distribution.augenrules) joinRules(this.disk);
     if (!boot || boot.audit.enabled === 2) return;
     const rules = loadRules(this.disk, this.distribution.augenrules);
     boot.audit.limit = rules.limit ?? boot.audit.limit;
