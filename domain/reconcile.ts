@@ -48,3 +48,16 @@ export function reconcileDecision(
   }
   return { do: 'start', why: `it was stopped by us (${mark}) and has not been started again` };
 }
+
+/** A stop by a call, from within the machine, or by AWS's own decision: the instance had run until then. */
+const STOPPED_WHILE_RUNNING =
+  /^(Client\.UserInitiated|Client\.InstanceInitiated|Server\.ScheduledStop|Server\.SpotInstance)/;
+
+/**
+ * Why the last start of a stopped instance came to nothing, in EC2's words (`Client.InternalError: Client error on
+ * launch`: most often a key that may not be used); null where no start failed. The call itself had no error then.
+ */
+export function failedStart({ stateReason }: Pick<InstanceFacts, 'stateReason'>): string | null {
+  if (stateReason === null || !/^(Client|Server)\./.test(stateReason)) return null;
+  return STOPPED_WHILE_RUNNING.test(stateReason) ? null : stateReason;
+}

@@ -31,9 +31,10 @@ export function instanceFacts(instance: Instance): InstanceFacts | null {
   };
 }
 
-/** EC2 says when only inside a text, like `User initiated (2026-11-22 04:10:11 GMT)`. */
+/** EC2 says when only inside a text, like `User initiated (2026-11-22 04:10:11 GMT)`. What AWS itself did, like
+ * `Server.ScheduledStop (...)`, nobody asked for. */
 function transitionTime(reason: string | undefined): string | null {
-  const match = /\((\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2}) (?:GMT|UTC)\)/.exec(reason ?? '');
+  const match = /^User initiated \((\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2}) (?:GMT|UTC)\)/.exec(reason ?? '');
   return match ? `${match[1]}T${match[2]}.000Z` : null;
 }
 

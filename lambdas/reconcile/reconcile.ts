@@ -1,7 +1,7 @@
 /** Every few minutes: what we stopped and does not run is started and alarmed. Works without ledger and sweep. */
 import { type CallError, type Cell, cellName } from '../../domain/finding.ts';
 import type { CellPorts, HubPorts, OpenCell } from '../../domain/ports.ts';
-import { reconcileDecision } from '../../domain/reconcile.ts';
+import { failedStart, reconcileDecision } from '../../domain/reconcile.ts';
 import { targetCells } from '../sweep/targets.ts';
 
 /** So that cells that do not answer cannot starve the others of a round. */
@@ -15,8 +15,18 @@ export interface Reconciled {
   readonly errors: readonly (CallError & { readonly cell: string })[];
 }
 
-/** Goes over all cells of the policy's scope; a cell that fails does not stop the others. */
-export async function reconcile(hub: HubPorts, openCell: OpenCell): Promise<Reconciled> {
+/** An error that lasts is told again after so long. Unit: milliseconds. */
+const TOLD_AGAIN_MS = 60 * 60_000;
+
+/** Which errors a person was told of, and when: epoch milliseconds. */
+export type Told = Map<string, number>;
+
+/**
+ * Goes over all cells of the policy's scope; a cell that fails does not stop the others.
+ * @param told kept by the caller between rounds: the same error is told once an hour. Where it is lost, the error is told
+ *   once more, never less.
+ */
+export async function reconcile(hub: HubPorts, openCell: OpenCell, told: Told = new Map()): Promise<Reconciled> {
   const sum = {
     started: [] as string[],
     unmarked: [] as string[],
@@ -28,13 +38,23 @@ export async function reconcile(hub: HubPorts, openCell: OpenCell): Promise<Reco
     const some = cells.slice(i, i + CELLS_AT_ONCE);
     await Promise.all(some.map((cell) => reconcileCell(hub, openCell(cell, hub.policy.quotaShare), cell, sum)));
   }
-  if (sum.errors.length > 0) {
-    const text = sum.errors
-      .map((e) => `${e.cell} ${e.instanceId ?? ''} ${e.call}: ${e.code}: ${e.message} ${e.next}`)
-      .join('\n');
-    await hub.news.notify('Audit backlog: reconcile met errors', text);
-  }
+  await tell(hub, sum.errors, told);
   return sum;
+}
+
+/** What is new, or was last told an hour ago. An error that has gone is forgotten, so that its return is told at once. */
+async function tell(hub: HubPorts, errors: Reconciled['errors'], told: Told): Promise<void> {
+  const now = Date.parse(hub.clock.now());
+  const keyOf = (e: Reconciled['errors'][number]) => `${e.cell} ${e.instanceId ?? ''} ${e.call} ${e.code}`;
+  const standing = new Set(errors.map(keyOf));
+  for (const key of told.keys()) if (!standing.has(key)) told.delete(key);
+  const fresh = errors.filter((e) => now - (told.get(keyOf(e)) ?? Number.NEGATIVE_INFINITY) >= TOLD_AGAIN_MS);
+  if (fresh.length === 0) return;
+  const text = fresh
+    .map((e) => `${e.cell} ${e.instanceId ?? ''} ${e.call}: ${e.code}: ${e.message} ${e.next}`)
+    .join('\n');
+  const answer = await hub.news.notify('Audit backlog: reconcile met errors', text);
+  if (answer.ok) for (const e of fresh) told.set(keyOf(e), now);
 }
 
 async function reconcileCell(
@@ -63,7 +83,9 @@ async function reconcileCell(
     }
     const answer =
       decision.do === 'start' ? await ports.power.start(instanceId) : await ports.power.unmarkStopped(instanceId);
+    const failure = decision.do === 'start' ? failedStart(instance) : null;
     if (!answer.ok) sum.errors.push({ ...answer.error, instanceId, cell: where });
+    else if (failure !== null) sum.errors.push({ ...startHadNoEffect(failure), instanceId, cell: where });
     else if (decision.do === 'unmark') sum.unmarked.push(instanceId);
     else {
       sum.started.push(instanceId);
@@ -73,4 +95,15 @@ async function reconcileCell(
       );
     }
   }
+}
+
+/** It is started again all the same; but nobody shall be told that it was started, and the function's alarm stays on. */
+function startHadNoEffect(reason: string): CallError {
+  return {
+    call: 'ec2:StartInstances',
+    code: 'StartHadNoEffect',
+    message: `it was stopped by us, and the last start of it came to nothing (${reason})`,
+    next: 'Check the keys of its volumes and kms:CreateGrant, then start it by hand; it is tried again in five minutes.',
+    kind: 'failed',
+  };
 }

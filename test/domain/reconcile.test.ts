@@ -1,4 +1,4 @@
-import { markTime, reconcileDecision } from '../../domain/reconcile.ts';
+import { failedStart, markTime, reconcileDecision } from '../../domain/reconcile.ts';
 
 const NOW = '2026-11-22T05:00:00.000Z';
 const ago = (minutes: number) => new Date(Date.parse(NOW) - minutes * 60_000).toISOString();
@@ -26,4 +26,15 @@ describe('what reconcile does with an instance that bears our stop tag', () => {
     expect(reconcileDecision({ state: 'stopped', transitionAt: ago(60) }, 'by hand', NOW).do).toBe('leave');
     expect(markTime('by hand')).toBeNull();
   });
+});
+
+it.each([
+  ['Client.InternalError: Client error on launch', true],
+  ['Server.InsufficientInstanceCapacity: There was insufficient capacity', true],
+  ['Client.UserInitiatedShutdown: User initiated shutdown', false],
+  ['Client.InstanceInitiatedShutdown: Instance initiated shutdown', false],
+  ['Server.ScheduledStop: The instance was stopped due to a scheduled retirement', false],
+  [null, false],
+])('a stopped instance with the reason %p: its last start failed: %p', (stateReason, failed) => {
+  expect(failedStart({ stateReason })).toBe(failed ? stateReason : null);
 });

@@ -108,6 +108,15 @@ describe('instance facts', () => {
   });
 
   test.each([
+    ['User initiated (2026-11-22 04:10:11 GMT)', '2026-11-22T04:10:11.000Z'],
+    ['User initiated', null],
+    ['Server.InternalError', null],
+    ['Server.ScheduledStop (2026-11-22 04:10:11 UTC)', null],
+  ])('nobody asked for a transition but a user: %p', async (reason, expected) => {
+    expect((await factsOf(`<reason>${reason}</reason>`)).transitionAt).toBe(expected);
+  });
+
+  test.each([
     ['', 'none'],
     [card('amazon'), 'auto'],
     [card('111122223333'), 'elastic'],

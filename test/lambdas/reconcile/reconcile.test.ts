@@ -1,5 +1,6 @@
 /** What was stopped and forgotten comes back, whatever is left of the service. The deployed function in a small world. */
 import type { Faults } from '../../../simulator/faults.ts';
+import { FLEET_KEYS } from '../../../simulator/fleet.ts';
 import {
   healthyMachine,
   hungMachine,
@@ -81,6 +82,26 @@ describe('reconcile', () => {
       await rounds(world, 6);
       expect(world.instance('hung').state).toBe('running');
     }));
+
+  test('a machine that falls back to stopped after each start is an error at every round, not a success', () => {
+    const mark = { [STOP_TAG]: `m-20261122T040000Z-abcd ${minutesAfter(-10)}` };
+    const instance = { state: 'stopped' as const, tags: mark, kmsKeyId: FLEET_KEYS[0]?.keyId ?? '' };
+    return inSmallWorld({ machines: { locked: { instance } } }, async (world) => {
+      const answers = await rounds(world, 5);
+      expect(world.attempts('StartInstances')).toBeGreaterThan(1);
+      expect(world.instance('locked').state).not.toBe('running');
+      const [first, ...later] = answers.filter(
+        (answer) => answer.includes(world.id('locked')) && !answer.includes('short time'),
+      );
+      expect(first).toMatch(/^\{"started":\["i-/);
+      expect(later.length).toBeGreaterThan(0);
+      for (const answer of later) {
+        expect(answer).toMatch(/^ReconcileIncompleteError: .*StartHadNoEffect.*Client\.InternalError/);
+      }
+      const texts = world.messages().filter((text) => text.includes(world.id('locked')));
+      expect(texts.at(-1)).toMatch(/reconcile met errors\n.*Client error on launch/);
+    });
+  });
 
   test('leaves stops that are not ours', () => {
     const stopped = (mark: string | null) => ({
