@@ -46,6 +46,12 @@ const sizingSchema = z.strictObject({
     .enum(['needed', 'always', 'never'])
     .default('needed')
     .describe('needed: only when the kernel does not show the new limit or auditd is dead.'),
+  bootLimit: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Also set audit_backlog_limit= on the kernel command line with grubby, update-grub or grub2-mkconfig, for what is audited before the rules are loaded.',
+    ),
 });
 
 const restartFields = {

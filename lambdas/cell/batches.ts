@@ -38,6 +38,7 @@ export function parametersFor(
     MemoryPercent: String(sizing.memoryPercent),
     Expected: String(history?.proven?.target ?? 0),
     RestartAuditd: entry.code === 'bad-kernel' ? 'never' : sizing.restartAuditd,
+    BootLimit: sizing.bootLimit ? 'yes' : 'no',
   };
 }
 

@@ -67,6 +67,13 @@ export const RUNBOOK_PARAMETERS = [
     default: 'needed',
     meaning: 'needed: only when auditd is dead or the kernel does not show the new limit.',
   },
+  {
+    name: 'BootLimit',
+    pattern: '^(no|yes)$',
+    default: 'no',
+    meaning:
+      'yes: also set audit_backlog_limit= on the kernel command line, with grubby, update-grub or grub2-mkconfig, for the next boot.',
+  },
 ] as const satisfies readonly RunbookParameter[];
 
 export type RunbookParameterName = (typeof RUNBOOK_PARAMETERS)[number]['name'];
@@ -178,7 +185,13 @@ export function runbookParameters(
   return result;
 }
 
-/** The script as it stands in the project. For the stack, the CLI and the simulator; the functions need only the document. */
+/**
+ * The script that the document carries: `set-boot-limit.sh` (functions alone) put into `resize-audit-backlog.sh` after
+ * its first line. For the stack, the CLI and the simulator; the functions need only the document.
+ */
 export function readRunbookScript(folder: string = import.meta.dirname): string {
-  return readFileSync(join(folder, 'resize-audit-backlog.sh'), 'utf8');
+  const read = (name: string) => readFileSync(join(folder, name), 'utf8');
+  const script = read('resize-audit-backlog.sh');
+  const body = script.indexOf('\n') + 1;
+  return script.slice(0, body) + read('set-boot-limit.sh') + script.slice(body);
 }

@@ -1,8 +1,8 @@
 #!/bin/sh
-# shellcheck disable=SC2016,SC2086
+# shellcheck disable=SC2016,SC2086,SC2154
 # Raises the audit backlog limit, first in the running kernel, then in the rules file; proves both by reading back and
 # takes all back where a proof fails. Parameters: SSM_* in the environment. Answer: one line of JSON on stdout.
-# Only for tests and simulated machines: AUDIT_BACKLOG_ROOT (all paths stand under it), AUDIT_BACKLOG_PATIENCE (seconds).
+# Tests and simulated machines set AUDIT_BACKLOG_ROOT (all paths stand under it) and AUDIT_BACKLOG_PATIENCE (seconds).
 set -u
 LC_ALL=C
 PATH="${PATH:+$PATH:}/sbin:/usr/sbin:/usr/local/sbin:/bin:/usr/bin"
@@ -18,7 +18,7 @@ PATIENCE=${AUDIT_BACKLOG_PATIENCE:-75}
 
 target=null total=null avail=null cost=null shown='' manager='' os_id='' os_version='' kernel='' init=''
 auditd='' free_pc=null suspended=null log_low=unknown layout='' loader='' lock='' tmp='' backup=''
-restarted=no raised=no written=no made=no has_timeout=no cmdline='' tail='' prefix='' unit='' base=''
+restarted=no raised=no written=no has_timeout=no cmdline='' tail='' prefix='' unit='' base=''
 c_value=null
 
 ## The answer
@@ -70,6 +70,7 @@ finish() { # OUTCOME MESSAGE
 refuse() { finish failed "$1 Nothing was changed."; }
 add() { message="$message $1"; }
 conclude() { # OUTCOME MESSAGE: adds what a person should know
+	trap '' HUP INT TERM
 	message=$2
 	case $auditd in
 		frozen) add "auditd is stopped by a signal and reads nothing: kill -CONT $s_pid." ;;
@@ -77,17 +78,26 @@ conclude() { # OUTCOME MESSAGE: adds what a person should know
 	esac
 	[ "$log_low" != yes ] || add "The log disk ($free_pc % free) is at or below space_left: make room."
 	[ "$suspended" != true ] || add 'auditd suspends logging for lack of space.'
-	case $s_lost$was_lost in
-		*null*) ;;
-		*) [ "$s_lost" -le "$was_lost" ] || add "$((s_lost - was_lost)) more records were lost meanwhile." ;;
-	esac
 	[ "$s_failure" != 2 ] || add 'Failure mode is 2: the next overflow panics the machine.'
 	[ -z "$manager" ] || add "$shown is managed by $manager: change the limit there too."
-	case $was_limit,$cmdline in
+	case $boot,$was_limit,$cmdline in
+		yes,*) set_boot_limit "$1" ;;
 		*audit_backlog_limit=*) ;;
-		64,*) add "For overflows during boot set audit_backlog_limit=$target on the kernel command line." ;;
+		no,64,*) add "For overflows during boot set audit_backlog_limit=$target on the kernel command line." ;;
 	esac
+	watch_lost
 	finish "$1" "$message"
+}
+watch_lost() { # does the queue drain now?
+	case $s_lost in null | 0) return ;; esac
+	lost=$s_lost
+	run sleep 3
+	read_state
+	case $s_lost in
+		null) ;;
+		"$lost") add "lost stands still at $lost." ;;
+		*) add "lost grew by $((s_lost - lost)) to $s_lost in 3 s: backlog $s_backlog, $(run auditctl -l | grep -cv '^No rules') rules loaded." ;;
+	esac
 }
 
 ## External calls
@@ -116,8 +126,8 @@ words() { # sets w1, w2, ...
 	w1=${1-} w2=${2-} w4=${4-} w20=${20-}
 }
 
-# auditctl's exit code proves nothing, only a backlog_limit in its answer: "backlog_limit 320" on a line of its own, or
-# "AUDIT_STATUS: enabled=1 flag=1 ... backlog_limit=320" of old.
+# Not the exit code counts, but a backlog_limit in the answer: "backlog_limit 320" on a line of its own, or of old
+# "AUDIT_STATUS: enabled=1 flag=1 ... backlog_limit=320".
 read_state() {
 	forget
 	key=''
@@ -140,8 +150,8 @@ read_state() {
 
 ## Which -b is configured
 
-# Reads as augenrules does (ls -1v order, files run together; loads the last -b line, the last -f line, the rest, -e) or as
-# auditctl -R does. The patterns with \\s are augenrules': the host's awk decides there too.
+# Reads as augenrules does (in the order of ls -1v, files run together; loads the last -b line, the last -f line, the rest,
+# -e) or as auditctl -R. The patterns with \\s are augenrules' own: the host's awk decides there too.
 READER='
 function bad(why) { print "bad " why; exit }
 function name(p) { sub(/.*\//, "", p); return p }
@@ -254,18 +264,17 @@ find_layout() {
 	[ "$init" != systemd ] || set -- lib/systemd/system/audit*.service usr/lib/systemd/system/audit*.service \
 		etc/systemd/system/audit*.service etc/systemd/system/audit*.service.d/*.conf
 	for each in "$@"; do
-		[ ! -f "$each" ] || while read -r value; do
+		while read -r value; do
 			case $value in
 				Exec*augenrules* | USE_AUGENRULES=*[Yy]*) loader=augenrules ;;
 				Exec*auditctl*' -R'* | USE_AUGENRULES=*[Nn][Oo]*) loader=auditctl ;;
 			esac
 		done <"$each"
 	done
-	if [ "$loader" = auditctl ] || [ ! -d etc/audit/rules.d ] || ! command -v augenrules; then return; fi
 	for each in etc/audit/rules.d/*.rules; do
-		[ ! -f "$each" ] || loader=augenrules
+		[ ! -f "$each" ] || : "${loader:=augenrules}"
 	done
-	[ "$loader" != augenrules ] || layout=/rules.d
+	[ "$loader" = augenrules ] && [ -d etc/audit/rules.d ] && command -v augenrules && layout=/rules.d
 }
 
 ## Writing the file
@@ -280,42 +289,46 @@ EDITOR='BEGIN {
 	for (i = 1; i <= n; i++) printf "%s%s", a[i], (i < n || !open ? "\n" : "")
 }'
 
-# A kill leaves the old file or, from the rename on, the new one.
-write_rules() { # fails with REPLY saying why
-	real=$c_file
-	if [ -h "$c_file" ]; then
-		real=$(run readlink -f "$c_file")
-		case $real in "${PWD%/}"/*) ;; *) REPLY="the link $shown leads nowhere" && return 1 ;; esac
+# Copies it, once to keep and once to change.
+stage() { # FILE; sets real, folder, source, backup, tmp; fails with REPLY saying why
+	real=$1 source=/dev/null backup=''
+	if [ -h "$1" ]; then
+		real=$(run readlink -f "$1")
+		REPLY="the link /$1 leads nowhere"
+		case $real in "${PWD%/}"/*) ;; *) return 1 ;; esac
 	fi
-	folder=${real%/*} source=$real
+	folder=${real%/*}
 	tmp=$folder/.${real##*/}.audit-backlog.tmp
 	REPLY="cannot write in $folder (full or read-only file system?)"
 	run rm -f "$tmp" || return 1
-	delta=$((${#target} + 4 + c_extra))
-	[ "$c_how" != edit ] || delta=$((${#target} - c_len))
-	if [ -e "$real" ]; then
-		backup=$real.audit-backlog.bak
-		run cp -p "$real" "$backup" && run cp -p "$real" "$tmp" || return 1
-		if [ -d sys/fs/selinux ] || [ -d selinux ]; then
-			run chcon --reference="$real" "$tmp" "$backup"
-		fi
-	else
-		source=/dev/null made=yes
-	fi
-	run awk "$EDITOR" "$source" "$c_how" "$c_line" "$c_col" "$c_len" "$c_open" "$target" >"$tmp" || return 1
-	# A full disk may cut a file in silence: the sizes decide.
-	words "$(run wc -c "$source")"
-	delta=$((w1 + delta))
+	[ -e "$real" ] || return 0
+	source=$real backup=$real.audit-backlog.bak
+	run cp -p "$real" "$backup" && run cp -p "$real" "$tmp" || return 1
+	if [ -d sys/fs/selinux ] || [ -d selinux ]; then run chcon --reference="$real" "$tmp" "$backup"; fi
+	return 0
+}
+# A kill leaves the old file or, from the rename on, the new one.
+put_in_place() { # SIZE that it must have: a full disk may cut a file in silence
 	words "$(run wc -c "$tmp")"
-	[ "$w1" = "$delta" ] || return 1
+	[ "$w1" = "$1" ] || return 1
 	run sync "$tmp"
-	written=yes
-	run mv -f "$tmp" "$real" || {
-		written=no REPLY="cannot replace $shown (chattr +i?)"
-		return 1
-	}
-	tmp=''
+	written=yes REPLY="cannot replace $real (chattr +i?)"
+	run mv -f "$tmp" "$real" || { written=no && return 1; }
 	run sync "$folder"
+	tmp=''
+}
+restore() {
+	if [ -n "$backup" ]; then run mv -f "$backup" "$real"; else run rm -f "$real"; fi
+	run sync "$folder"
+}
+
+write_rules() { # fails with REPLY saying why
+	stage "$c_file" || return 1
+	run awk "$EDITOR" "$source" "$c_how" "$c_line" "$c_col" "$c_len" "$c_open" "$target" >"$tmp" || return 1
+	words "$(run wc -c "$source")"
+	size=$((w1 + ${#target} + 4 + c_extra))
+	[ "$c_how" != edit ] || size=$((w1 + ${#target} - c_len))
+	put_in_place "$size" || return 1
 	read_rules && [ "$c_value" = "$target" ] && return
 	REPLY="the limit does not read back from $shown (it reads $c_value)"
 	return 1
@@ -340,13 +353,11 @@ restart_auditd() {
 		*Stop=yes*)
 			# Red Hat's way; where it is refused too, by signal.
 			run service auditd restart
-			read_state
-			[ "$s_pid" != "$was_pid" ] || run auditctl --signal stop
 			for tries in 1 2 3 4 5 6 7 8; do
 				read_state
 				[ "$s_pid" = "$was_pid" ] || break
 				key=''
-				[ ! -r "proc/$s_pid/comm" ] || read -r key <"proc/$s_pid/comm"
+				read -r key <"proc/$s_pid/comm"
 				[ "$tries,$key" != 2,auditd ] || run kill -TERM "$s_pid"
 				run sleep 1
 			done
@@ -369,8 +380,7 @@ take_back() { # WHY: restores what was changed, proves it, and ends
 	trap '' HUP INT TERM
 	trouble=''
 	if [ "$written" = yes ]; then
-		if [ "$made" = yes ]; then run rm -f "$real"; else run mv -f "$backup" "$real"; fi
-		run sync "$folder"
+		restore
 	elif [ -n "$backup" ]; then
 		run rm -f "$backup"
 	fi
@@ -379,7 +389,7 @@ take_back() { # WHY: restores what was changed, proves it, and ends
 	read_state
 	if [ "$restarted" = yes ] && [ "$was_pid" != 0 ] && [ "$s_pid" = 0 ]; then
 		ask_auditd start
-		await_auditd || trouble=' auditd does not start: look at its log and at auditd.conf.'
+		await_auditd || trouble=' auditd does not start: look at its log.'
 	fi
 	read_rules
 	[ "$s_limit,$c_value" = "$was_limit,$was_value" ] ||
@@ -393,16 +403,21 @@ take_back() { # WHY: restores what was changed, proves it, and ends
 
 check() { # VARIABLE NAME DEFAULT LEAST MOST
 	eval "number value \"\${SSM_$2-$3}\"; $1=\$value"
-	case $value in null) ;; *) [ "$value" -lt "$4" ] || [ "$value" -gt "$5" ] || return 0 ;; esac
+	[ "$value" -ge "$4" ] && [ "$value" -le "$5" ] && return
 	refuse "Parameter $2 is not a whole number from $4 to $5."
 }
-was_limit=null was_pid=0 was_value=null was_lost=null factor='' minimum='' maximum='' percent='' expected=''
+was_limit=null was_pid=0 was_value=null
 trap 'finish failed "The runbook ended unexpectedly. Run it again."' EXIT
 trap 'take_back "Interrupted by a signal."' HUP INT TERM
 cd -P "${AUDIT_BACKLOG_ROOT:-}/" || refuse 'AUDIT_BACKLOG_ROOT is no folder.'
-mode=${SSM_Mode-plan} restart=${SSM_RestartAuditd-needed}
+mode=${SSM_Mode-plan} restart=${SSM_RestartAuditd-needed} boot=${SSM_BootLimit-no}
 case $mode in plan | apply) ;; *) refuse 'Parameter Mode is not plan or apply.' ;; esac
 case $restart in needed | always | never) ;; *) refuse 'Parameter RestartAuditd is not needed, always, never.' ;; esac
+case $boot in
+	no) ;;
+	yes) command -v set_boot_limit || refuse 'BootLimit needs the whole SSM document.' ;;
+	*) refuse 'Parameter BootLimit is not yes or no.' ;;
+esac
 check over OverflowedAt 0 0 9999999
 check factor Factor 2 1 16
 check minimum Minimum 8192 64 1000000
@@ -414,51 +429,49 @@ timeout -s KILL 5 true && has_timeout=yes
 ## The machine
 
 kernel=$(run uname -r)
-if [ -r etc/os-release ]; then
-	while IFS='=' read -r key value || [ -n "$key" ]; do
-		value=${value#[\"\']} value=${value%[\"\']}
-		case $key in ID) os_id=$value ;; VERSION_ID) os_version=$value ;; esac
-	done <etc/os-release
-fi
-key=''
-[ ! -r proc/1/comm ] || read -r key <proc/1/comm
+while IFS='=' read -r key value || [ -n "$key" ]; do
+	value=${value#[\"\']} value=${value%[\"\']}
+	case $key in ID) os_id=$value ;; VERSION_ID) os_version=$value ;; esac
+done <etc/os-release
 init=sysvinit
-if [ -d run/systemd/system ] || [ "$key" = systemd ] || { [ -z "$key" ] && command -v systemctl; }; then init=systemd; fi
+[ ! -d run/systemd/system ] || init=systemd
 
 free=0
 while read -r key value _; do
 	case $key in
 		MemTotal:) total=$value ;;
 		MemAvailable:) avail=$value ;;
-		# Kernels before 3.14 tell no MemAvailable: this comes near it.
+		# For kernels before 3.14, which tell no MemAvailable.
 		MemFree: | Buffers: | Cached:) free=$((free + value)) ;;
 	esac
 done <proc/meminfo
 number total "$total"
-[ "$total$avail" = "${total}null" ] && avail=$free
+[ "$avail" != null ] || avail=$free
 number avail "$avail"
 
 ## The lock: a link to pid and start time (a pid may be used again)
 
-identity() { # PID: sets REPLY to pid.start, or to nothing
-	REPLY='' facts=''
-	kill -0 "$1" || return 0
-	[ ! -r "/proc/$1/stat" ] || read -r facts <"/proc/$1/stat"
+identity() { # PID: sets REPLY to pid.start
+	facts=''
+	read -r facts <"/proc/$1/stat"
 	words "${facts##*) }"
 	REPLY=$1.$w20
 }
+volatile=run
+[ -d run ] || volatile=var/run
 take_lock() {
-	path=run/audit-backlog.lock
-	[ -d run ] || path=var/$path
+	path=$volatile/audit-backlog.lock
 	identity $$
 	me=$REPLY
-	run ln -s "$me" "$path" && lock=$path && return
-	holder=$(run readlink "$path")
-	identity "${holder%%.*}"
-	[ -z "$holder" ] || [ "$REPLY" != "$holder" ] || refuse "Another run of this runbook (pid ${holder%%.*}) is at work."
-	# Renamed first: of two that find a dead holder, one removes its lock.
-	run mv "$path" "$path.$$" && [ "$(run readlink "$path.$$")" = "$holder" ] && run rm "$path.$$"
-	run ln -s "$me" "$path" && lock=$path && return
+	for tries in 1 2; do
+		run ln -s "$me" "$path" && lock=$path && return
+		holder=$(run readlink "$path")
+		identity "${holder%%.*}"
+		[ -z "$holder" ] || [ "$REPLY" != "$holder" ] || refuse "Another run of this runbook (pid ${holder%%.*}) is at work."
+		# Of two that find a dead holder one removes its lock; the other puts back what it took.
+		run mv "$path" "$path.$$"
+		if [ "$(run readlink "$path.$$")" = "$holder" ]; then run rm "$path.$$"; else run mv "$path.$$" "$path"; fi
+	done
 	refuse "The lock $path cannot be taken."
 }
 [ "$mode" = plan ] || take_lock
@@ -466,7 +479,7 @@ take_lock() {
 ## What audit is doing
 
 command -v auditctl || finish no-auditd 'auditctl is not installed.'
-[ ! -r proc/cmdline ] || read -r cmdline <proc/cmdline
+read -r cmdline <proc/cmdline
 if ! read_state; then
 	case " $cmdline $text " in
 		*' audit=0 '* | *' audit=off '* | *'not in kernel'*)
@@ -477,7 +490,7 @@ if ! read_state; then
 fi
 
 if [ -r etc/audit/auditd.conf ]; then
-	log_dir=/var/log/audit space_left=75 admin_left=50 actions='' size=null
+	log_dir=/var/log/audit space_left=75 admin_left=50 actions=''
 	while IFS="=$IFS" read -r key value _ || [ -n "$key" ]; do
 		case $key=$value in
 			log_file=*) log_dir=${value%/*} ;;
@@ -509,7 +522,7 @@ case $s_pid in
 	0) if [ -e etc/audit/auditd.conf ]; then auditd=stopped; else auditd=absent; fi ;;
 	*)
 		auditd=running facts=''
-		[ ! -r "proc/$s_pid/stat" ] || read -r facts <"proc/$s_pid/stat"
+		read -r facts <"proc/$s_pid/stat"
 		case ${facts##*) } in [Tt]*) auditd=frozen ;; esac
 		;;
 esac
@@ -519,21 +532,19 @@ why=''
 read_rules || why=$REPLY
 reading
 before=$after
-was_limit=$s_limit was_pid=$s_pid was_value=$c_value was_lost=$s_lost
+was_limit=$s_limit was_pid=$s_pid was_value=$c_value
 [ "$auditd" != absent ] || finish no-auditd 'The kernel audits, but auditd is not installed.'
-[ -z "$why" ] || refuse "The rules: ${why}."
-if [ "$s_limit" = 0 ]; then
-	conclude already-sufficient 'The limit is 0: unlimited.'
-fi
+[ -z "$why" ] || refuse "The rules: $why."
+[ "$s_limit" != 0 ] || conclude already-sufficient 'The limit is 0: unlimited.'
 
 ## Sizing
 
 case $total$avail in *null*) refuse 'Cannot read /proc/meminfo.' ;; esac
 # Sized from the limit in force, a second run would raise it again: a note keeps the first one's until the next boot.
-note=run/audit-backlog.sized
+note=$volatile/audit-backlog.sized
 if [ "$over" = 0 ]; then
 	over=$s_limit key='' value=''
-	[ ! -r "$note" ] || read -r key value <"$note"
+	read -r key value <"$note"
 	number key "$key"
 	[ "$key" = null ] || [ "$value" != "$s_limit" ] || over=$key
 	base=$over
@@ -552,7 +563,7 @@ target=$want
 if [ "$cap" -lt "$want" ]; then
 	target=$cap prefix="${prefix}Memory caps the limit at $cap instead of $want. "
 fi
-cost=$((target * BUFFER_BYTES)) file_low=no kernel_low=no
+cost=$((target * BUFFER_BYTES)) file_low=no kernel_low=no unsafe=no
 [ "$configured" -ge "$target" ] || file_low=yes
 # Where memory gives no more, what is there will do for an overflow at less.
 if [ "$s_limit" -lt "$want" ] && { [ "$cap" -gt "$s_limit" ] || [ "$over" -ge "$s_limit" ]; }; then kernel_low=yes; fi
@@ -560,17 +571,15 @@ if [ "$s_limit" -lt "$want" ] && { [ "$cap" -gt "$s_limit" ] || [ "$over" -ge "$
 if [ "$kernel_low" = yes ] && [ "$cap" -le "$s_limit" ]; then
 	conclude insufficient-memory "Memory allows a limit of $cap, not above the $s_limit that is there; $want is wanted."
 fi
-if [ "$kernel_low$file_low" = nono ]; then
+[ "$kernel_low$file_low" != nono ] ||
 	conclude already-sufficient "${prefix}The limit is $s_limit and $shown keeps it at boot: nothing to do."
-fi
-unsafe=no
 case " $UNSAFE_KERNELS " in *" $kernel "* | *" ${kernel%.*} "*) unsafe=yes ;; esac
-alone="Kernel $kernel is known to lock up with auditd: the file is left alone. Update the kernel."
-if [ "$unsafe" = yes ] && { [ "$mode" = plan ] || [ "$kernel_low" = no ] || [ "$s_enabled" = 2 ]; }; then
-	conclude unsafe-kernel "$alone"
-fi
+alone="Kernel $kernel is known to lock up with auditd: the file is left alone."
+case $unsafe,$mode,$kernel_low,$s_enabled in
+	yes,plan,* | yes,*,no,* | yes,*,2) conclude unsafe-kernel "$alone" ;;
+esac
 if [ "$mode" = plan ]; then
-	[ "$s_enabled" != 2 ] || tail=' The rules are immutable (-e 2): a reboot would bring it into force.'
+	[ "$s_enabled" != 2 ] || tail=' Immutable rules (-e 2): a reboot would bring it into force.'
 	conclude planned "${prefix}Would set the limit to $target: kernel $s_limit, $shown $c_value.$tail"
 fi
 
@@ -591,9 +600,7 @@ if [ "$unsafe" = yes ]; then
 	reading
 	conclude unsafe-kernel "Raised the running limit from $was_limit to $target. $alone"
 fi
-if [ "$file_low" = yes ]; then
-	write_rules || take_back "The file was not changed: $REPLY."
-fi
+[ "$file_low" = no ] || write_rules || take_back "The file was not changed: $REPLY."
 
 wanted=no
 case $s_pid,$restart,$s_enabled,$in_force in

@@ -36,6 +36,7 @@ describe('sizing', () => {
       maximum: fc.integer({ min: 700, max: 2000 }),
       memoryPercent: fc.integer({ min: 1, max: 50 }),
       restartAuditd: fc.constant('needed' as const),
+      bootLimit: fc.constant(false),
     });
     const inputs = fc.record({
       overflowedAt: fc.integer({ min: 0, max: 3000 }),

@@ -125,7 +125,7 @@ describe('parameters', () => {
       const env = Object.fromEntries(
         Object.entries(machine.environment({}, {})).filter(([name]) => !name.startsWith('SSM_')),
       );
-      const answer = parse(spawnSync('sh', [SCRIPT], { env, encoding: 'utf8' }).stdout);
+      const answer = parse(spawnSync('sh', [machine.script], { env, encoding: 'utf8' }).stdout);
       expect(answer).toMatchObject({ outcome: 'planned', target: 8192 });
     });
   });
@@ -163,11 +163,21 @@ describe('the answer', () => {
     });
   });
 
-  it('tells what was lost meanwhile', () => {
-    withMachine(BASIC, { lost: 100, losing: 7 }, (machine) => {
+  it('tells whether records are lost still, with the number of rules that make them', () => {
+    withMachine(BASIC, { lost: 100, losing: 7, backlog: 60, rules: 42 }, (machine) => {
       const { answer } = machine.run();
       expect(answer.after?.lost).toBeGreaterThan(answer.before?.lost ?? Number.NaN);
-      expect(answer.message).toMatch(/14 more records were lost meanwhile/);
+      expect(answer.message).toMatch(/ lost grew by 7 to 121 in 3 s: backlog 60, 42 rules loaded\.$/);
+    });
+    withMachine(BASIC, { lost: 100, losing: 7 }, (machine) => {
+      expect(machine.run({ Mode: 'plan' }).answer.message).toMatch(/ lost grew by 7 to 107 in 3 s: backlog 3, 0 rules/);
+    });
+    withMachine(BASIC, { lost: 100 }, (machine) => {
+      expect(machine.run().answer.message).toMatch(/ lost stands still at 100\.$/);
+      expect(machine.calls()).not.toContain('auditctl -l');
+    });
+    withMachine(BASIC, {}, (machine) => {
+      expect(machine.run().answer.message).not.toMatch(/lost/);
     });
   });
 });
@@ -186,7 +196,6 @@ describe('without timeout(1)', () => {
 });
 
 describe('what the tests would notice', () => {
-  const script = readFileSync(SCRIPT, 'utf8');
   const broken: readonly (readonly [string, string, string, Partial<Kernel>])[] = [
     ['no auditctl -b', 'run auditctl -b "$target"', ':', {}],
     ['no rename', 'run mv -f "$tmp" "$real"', 'run true', {}],
@@ -194,10 +203,10 @@ describe('what the tests would notice', () => {
   ];
 
   it.each(broken)('%s', (_, from, to, kernel) => {
-    expect(script).toContain(from);
+    expect(SCRIPT).toContain(from);
     withMachine(BASIC, kernel, (machine) => {
       const path = join(machine.folder, 'broken.sh');
-      writeFileSync(path, script.replace(from, to));
+      writeFileSync(path, SCRIPT.replace(from, to));
       const run = (Mode: string) => {
         const env = machine.environment({ Mode, RestartAuditd: 'never' }, {});
         return parse(spawnSync('sh', [path], { env, encoding: 'utf8' }).stdout).outcome;

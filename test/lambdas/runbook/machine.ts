@@ -21,8 +21,10 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type RunbookOutput, runbookOutputSchema } from '../../../domain/contracts.ts';
+import { readRunbookScript } from '../../../lambdas/runbook/document.ts';
 
-export const SCRIPT = join(__dirname, '../../../lambdas/runbook/resize-audit-backlog.sh');
+/** The script as the SSM document carries it. */
+export const SCRIPT = readRunbookScript(join(__dirname, '../../../lambdas/runbook'));
 
 /** What the fake commands know and change. All values are plain words: the file is read by `.` in sh. */
 export interface Kernel {
@@ -50,12 +52,16 @@ export interface Kernel {
   /** The limit that loading the rules sets when auditd starts; empty: none. */
   loads: number | '';
   /** Command at whose first call the runbook is killed with SIGKILL, before or after the command did its work. */
-  killAt: '' | 'cp' | 'mv' | 'awk-edit' | 'sync' | 'auditctl-b';
+  killAt: '' | 'cp' | 'mv' | 'awk-edit' | 'sync' | 'auditctl-b' | 'boot-config';
   killWhen: 'before' | 'after';
   /** Command that fails. */
   fails: string;
   /** Probe of `timeout` fails, so the runbook uses its own. */
   timeout: 'yes' | 'no';
+  /** Rules that are loaded. */
+  rules: number;
+  /** What the boot loader's tools do: their work; nothing, with exit code 0; the first entry alone; fail; not come back. */
+  bootTool: 'works' | 'ignores' | 'half' | 'fails' | 'hangs';
 }
 
 const HEALTHY: Kernel = {
@@ -81,6 +87,8 @@ const HEALTHY: Kernel = {
   killWhen: 'before',
   fails: '',
   timeout: 'yes',
+  rules: 0,
+  bootTool: 'works',
 };
 
 const HEAD = `#!/bin/sh
@@ -100,6 +108,39 @@ came_up() { if [ "$starts" = yes ]; then put pid "$((pid + 1000))"; [ -z "$loads
 `;
 const LOG = 'echo "$name $*" >> "$FAKE/calls"\n';
 
+/** Boot loaders. The runbook asks one only where the tree holds its program; see `grubby()` and `grub()` in boot-limit.test.ts. */
+const GRUB = `${LOG}cd "$AUDIT_BACKLOG_ROOT" || exit 1
+strike boot-config
+case $bootTool in fails) exit 1 ;; ignores) exit 0 ;; hangs) exec /bin/sleep 60 ;; esac
+. etc/default/grub
+[ "$name" != update-grub ] || for each in etc/default/grub.d/*.cfg; do [ ! -f "$each" ] || . "./$each"; done
+cfg=boot/grub/grub.cfg
+[ "$name" != grub2-mkconfig ] || cfg=boot/grub2/grub.cfg
+printf '%s\n' 'menuentry one {' "  linux /vmlinuz-2 root=UUID=x ro \${GRUB_CMDLINE_LINUX} \${GRUB_CMDLINE_LINUX_DEFAULT}" '  initrd /i' '}' \
+  'menuentry two {' "  linux /vmlinuz-1 root=UUID=x ro single \${GRUB_CMDLINE_LINUX}" '}' 'menuentry mem {' '  linux /memtest86+' '}' > "$cfg"
+`;
+const BOOT_TOOLS: Record<string, string> = {
+  grubby: `${LOG}cd "$AUDIT_BACKLOG_ROOT/boot/loader/entries" || exit 1
+[ "$bootTool" != hangs ] || exec /bin/sleep 60
+case $1 in
+  --info=ALL) n=0
+    for each in *.conf; do
+      printf 'index=%s\nkernel="/boot/vmlinuz-%s"\nargs="%s"\nroot="UUID=x"\n' "$n" "$n" "$(cat "$each")"
+      n=$((n + 1))
+    done ;;
+  --update-kernel=ALL)
+    strike boot-config
+    [ "$bootTool" != fails ] || exit 1
+    [ "$bootTool" != ignores ] || exit 0
+    for each in *.conf; do
+      sed -i "s/ *audit_backlog_limit=[0-9]*//; s/$/ \${2#--args=}/" "$each"
+      [ "$bootTool" != half ] || exit 0
+    done ;;
+esac`,
+  'update-grub': GRUB,
+  'grub2-mkconfig': GRUB,
+};
+
 const COMMANDS: Record<string, string> = {
   auditctl: `${LOG}case $1 in
   -s) put lost "$((lost + losing))"
@@ -115,7 +156,10 @@ const COMMANDS: Record<string, string> = {
     [ "$enabled" != 2 ] && [ "$set" != refuse ] || { echo 'Error sending backlog limit request (Operation not permitted)' >&2; exit 255; }
     [ "$set" = ignore ] || put limit "$2"
     echo "backlog_limit $2" ;;
-  *) echo 'stop is an unsupported signal' >&2; exit 255 ;;
+  -l) n=0
+    while [ "$n" -lt "$rules" ]; do n=$((n + 1)); echo "-w /etc/$n -p wa -k $n"; done
+    [ "$n" != 0 ] || echo 'No rules' ;;
+  *) exit 255 ;;
 esac`,
   systemctl: `${LOG}case $1 in
   show) echo "RefuseManualStop=$refuseStop"; echo "UnitFileState=$unit" ;;
@@ -132,8 +176,9 @@ case $2 in restart | start) came_up ;; stop) put pid 0 ;; esac`,
   uname: 'echo "$release"',
   df: `[ "$diskSize" = 0 ] && exit 1
 printf 'Filesystem 1024-blocks Used Available Capacity Mounted on\\n/dev/nvme0n1p1 %s %s %s 37%% /\\n' "$diskSize" "$((diskSize - diskFree))" "$diskFree"`,
-  sleep: '[ "$1" = 1 ] && [ "$timeout" = yes ] || exec /bin/sleep "$@"',
+  sleep: `case $1,$timeout in 1,yes | 3,yes) ;; *) exec /bin/sleep "$@" ;; esac`,
   chcon: LOG,
+  ...BOOT_TOOLS,
   timeout: `[ "$timeout" = yes ] || exit 125
 real "$@"`,
   sync: `strike sync "$@"
@@ -150,8 +195,8 @@ esac
 real "$@"`,
 };
 
-/** A file's content; `{ link }` for a symbolic link; `{ text, mode }` for a mode other than 0640. */
-export type Entry = string | Buffer | { link: string } | { text: string; mode: number } | { folder: true };
+/** A file's content; `{ link }` for a symbolic link; `{ text, mode }` for a mode other than 0640; null: not there. */
+export type Entry = string | Buffer | { link: string } | { text: string; mode: number } | { folder: true } | null;
 export type Files = Record<string, Entry>;
 
 export const OS_RELEASE = 'NAME="Debian"\nID=debian\nVERSION_ID="12"\n';
@@ -186,9 +231,11 @@ export class Machine {
   readonly folder = mkdtempSync(join(tmpdir(), 'runbook-'));
   readonly root = join(this.folder, 'root');
   readonly fake = join(this.folder, 'fake');
+  readonly script = join(this.folder, 'script.sh');
 
   constructor(files: Files, kernel: Partial<Kernel> = {}, without: readonly string[] = []) {
     mkdirSync(join(this.fake, 'bin'), { recursive: true });
+    writeFileSync(this.script, SCRIPT);
     const state = { ...HEALTHY, ...kernel };
     const plain = [
       ...(state.timeout === 'yes' ? ['timeout'] : []),
@@ -213,6 +260,7 @@ export class Machine {
   }
 
   write(path: string, entry: Entry): void {
+    if (entry === null) return;
     const full = join(this.root, path);
     mkdirSync(dirname(full), { recursive: true });
     if (typeof entry === 'string' || Buffer.isBuffer(entry)) writeFileSync(full, entry, { mode: 0o640 });
@@ -252,14 +300,14 @@ export class Machine {
   run(parameters: Record<string, string> = {}, options: Options = {}): Run {
     const [shell = 'sh', ...rest] = options.shell ?? ['sh'];
     const env = this.environment(parameters, options);
-    const result = spawnSync(shell, [...rest, SCRIPT], { env, encoding: 'utf8', timeout: 60_000 });
+    const result = spawnSync(shell, [...rest, this.script], { env, encoding: 'utf8', timeout: 60_000 });
     return { status: result.status, stdout: result.stdout, stderr: result.stderr, answer: parse(result.stdout) };
   }
 
   /** Runs without waiting and without asking for an answer, for runs that are killed or meet another one. */
   start(parameters: Record<string, string> = {}): Promise<{ status: number | null; stdout: string }> {
     return new Promise((resolve) => {
-      const child = spawn('sh', [SCRIPT], {
+      const child = spawn('sh', [this.script], {
         env: this.environment(parameters, {}),
         stdio: ['ignore', 'pipe', 'ignore'],
       });

@@ -454,7 +454,7 @@ export const RESTARTS: readonly Scenario[] = [
     kernel: { refuseStop: 'yes' },
     parameters: { RestartAuditd: 'always' },
     changes: { [RULES]: '-b 8192\n' },
-    calls: ['auditctl --signal stop', 'kill -TERM 712', 'systemctl start auditd'],
+    calls: ['service auditd restart', 'kill -TERM 712', 'systemctl start auditd'],
     never: [],
     auditd: 'runs',
   },
