@@ -107,6 +107,8 @@ async function measure(instances: number, mode: 'plan' | 'apply'): Promise<objec
     const executions = service.engine.executions().filter(({ startedAt: at }) => at >= SWEEP_AT);
     const use = executions.map((execution) => execution.use);
     const sum = (of: (one: (typeof use)[number]) => number) => use.reduce((total, one) => total + of(one), 0);
+    const metered = (name: FunctionName) =>
+      executions.filter(({ functionName }) => functionName === name).map((execution) => execution.use.metered);
     const { calls } = service.cloud.traffic();
     return {
       instances,
@@ -116,11 +118,12 @@ async function measure(instances: number, mode: 'plan' | 'apply'): Promise<objec
       restarted: totals.restarted,
       minutes: Math.round((Date.parse(endedAt) - Date.parse(startedAt)) / 6000) / 10,
       operations: sum((one) => one.metered),
+      cellOperations: Math.max(...metered('cell')),
       writtenMB: round(sum((one) => one.bytes) / 1e6),
       invocations: ran.reduce((total, [, one]) => total + one.invocations, 0),
       gbSeconds: round(ran.reduce((total, [name, one]) => total + (one.ran * SHAPES[name].memorySize) / 1024, 0)),
       consoles: (calls['ec2:GetConsoleOutput'] ?? 0) - (earlier.calls['ec2:GetConsoleOutput'] ?? 0),
-      restartOperations: executions.filter((one) => one.functionName === 'restart').map((one) => one.use.metered),
+      restartOperations: metered('restart'),
       writeUnits: meter.writeUnits,
       readUnits: meter.readUnits,
       logMB: round(meter.logBytes / 1e6),
@@ -135,9 +138,10 @@ function round(value: number): number {
   return Math.round(value * 100) / 100;
 }
 
-const sizes = process.argv.slice(2).map(Number);
-for (const instances of sizes.length > 0 ? sizes : [100, 1000]) {
+for (const asked of process.argv.slice(2)) {
+  const [instances, only] = asked.split(':');
   for (const mode of ['plan', 'apply'] as const) {
-    process.stdout.write(`${JSON.stringify(await measure(instances, mode))}\n`);
+    if (only !== undefined && only !== mode) continue;
+    process.stdout.write(`${JSON.stringify(await measure(Number(instances), mode))}\n`);
   }
 }

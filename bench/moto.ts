@@ -20,7 +20,6 @@ const ROOT = join(import.meta.dirname, '..');
 const UNSUPPORTED = [
   'AWS::CloudWatch::Alarm',
   'AWS::CloudWatch::Dashboard',
-  'AWS::EventSchemas::Registry',
   'AWS::EventSchemas::Schema',
   'AWS::Lambda::Alias',
   'AWS::Lambda::EventInvokeConfig',
@@ -29,6 +28,7 @@ const UNSUPPORTED = [
   'AWS::Scheduler::Schedule',
   'AWS::SNS::TopicPolicy',
   'AWS::SQS::QueuePolicy',
+  'Custom::TestEventRegistry',
 ];
 
 interface Resource {

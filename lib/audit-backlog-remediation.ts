@@ -2,7 +2,7 @@
 import { Arn, ArnFormat, Aws, Duration, RemovalPolicy, Stack, Token } from 'aws-cdk-lib';
 import { AttributeType, BillingMode, Table } from 'aws-cdk-lib/aws-dynamodb';
 import { EventBus } from 'aws-cdk-lib/aws-events';
-import { Key } from 'aws-cdk-lib/aws-kms';
+import { type IKey, Key } from 'aws-cdk-lib/aws-kms';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
@@ -13,7 +13,7 @@ import { Alarms } from './alarms.ts';
 import { Dashboard } from './dashboard.ts';
 import type { Fleet } from './fleet-permissions.ts';
 import { ServiceFunction } from './functions.ts';
-import { type Hub, invoke } from './hub-permissions.ts';
+import { type Hub, invoke, WATCH_RESTARTS, WATCH_SWEEPS, watch } from './hub-permissions.ts';
 import { countRecords } from './metrics.ts';
 import type { Permission } from './permission.ts';
 import { type FunctionName, permissionsOf } from './permissions.ts';
@@ -48,7 +48,7 @@ export interface AuditBacklogRemediationProps {
   readonly alarms?: SettingsInput['alarms'] | undefined;
   /** ARN of a KMS key for all log groups; its policy must let CloudWatch Logs use it. Default: CloudWatch Logs' own. */
   readonly logKeyArn?: string | undefined;
-  /** Shareable test events for the Lambda console: `use-registry` where the registry exists, else `create-registry`. Default: none. */
+  /** Shareable test events for the Lambda console, in a registry of the account. Default: made if it is absent. */
   readonly testEvents?: SettingsInput['testEvents'] | undefined;
   /** Path and permissions boundary of the roles. Default: `/`, none. */
   readonly roles?: SettingsInput['roles'] | undefined;
@@ -121,7 +121,7 @@ export class AuditBacklogRemediation extends Construct {
       DOCUMENT_HASH: document.hash,
       POLICY: policyText(props.policy),
       ACCOUNT_ID: settings.account ?? Aws.ACCOUNT_ID,
-      ...(hub.memberRoleArns.length > 0 ? { MEMBER_ROLE_NAME: settings.memberRole.name } : {}),
+      ...(hub.memberRoleArns.length > 0 ? { MEMBER_ROLE_NAME: memberRoleName(settings) } : {}),
       ...(settings.memberRole.externalId ? { EXTERNAL_ID: settings.memberRole.externalId } : {}),
     };
     const make = (name: FunctionName, id: string, also: readonly Permission[], more: Record<string, string>) =>
@@ -137,7 +137,10 @@ export class AuditBacklogRemediation extends Construct {
     const cell = make(
       'cell',
       'Cell',
-      [invoke('StartRestart', restartArn, 'Hands one hung instance to the restart function.')],
+      [
+        invoke('StartRestart', restartArn, 'Hands one hung instance to the restart function.'),
+        watch('WatchRestarts', restart.handler.functionArn, WATCH_RESTARTS),
+      ],
       {
         RESTART_FUNCTION_ARN: restartArn,
       },
@@ -147,19 +150,25 @@ export class AuditBacklogRemediation extends Construct {
       CELL_FUNCTION_ARN: cellArn,
     });
     const sweepArn = sweep.alias.functionArn;
-    const run = make('run', 'Run', [invoke('StartSweep', sweepArn, 'Starts a sweep, asynchronously.')], {
-      SWEEP_FUNCTION_ARN: sweepArn,
-    });
+    const run = make(
+      'run',
+      'Run',
+      [
+        invoke('StartSweep', sweepArn, 'Starts a sweep, asynchronously.'),
+        watch('WatchSweeps', sweep.handler.functionArn, WATCH_SWEEPS),
+      ],
+      { SWEEP_FUNCTION_ARN: sweepArn },
+    );
     const reconcile = make('reconcile', 'Reconcile', [], {});
     this.functions = { run, sweep, cell, restart, reconcile };
 
     const { deadLetterQueue } = this;
     new Schedules(this, 'Schedules', { settings, run, reconcile, deadLetterQueue });
-    this.dayTwo(settings);
+    this.dayTwo(settings, logKey);
     shapeRoles(this, settings.roles);
   }
 
-  private dayTwo(settings: Settings): void {
+  private dayTwo(settings: Settings, logKey: IKey | undefined): void {
     const { functions, serviceLog, topic, deadLetterQueue } = this;
     countRecords(this, serviceLog);
     const { alarms } = new Alarms(this, 'Alarms', { settings, functions, deadLetterQueue, topic });
@@ -167,7 +176,7 @@ export class AuditBacklogRemediation extends Construct {
     const functionLogs = Object.values(functions).map((one) => one.logGroup);
     new Queries(this, 'Queries', { records: serviceLog, functionLogs });
     if (settings.testEvents !== 'none') {
-      new TestEvents(this, 'TestEvents', { registry: settings.testEvents, run: functions.run.handler });
+      new TestEvents(this, 'TestEvents', { registry: settings.testEvents, run: functions.run.handler, logKey });
     }
   }
 
@@ -195,6 +204,11 @@ function ownFleet(scope: Construct, settings: Settings): Fleet | null {
   };
 }
 
+/** With its path, as ARNs name it. */
+function memberRoleName({ memberRole }: Settings): string {
+  return `${memberRole.path.slice(1)}${memberRole.name}`;
+}
+
 function memberRoleArns(settings: Settings): string[] {
   return settings.policy.scope.accounts
     .filter((account) => account !== settings.account)
@@ -205,7 +219,7 @@ function memberRoleArns(settings: Settings): string[] {
         region: '',
         account,
         resource: 'role',
-        resourceName: settings.memberRole.name,
+        resourceName: memberRoleName(settings),
         arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
       }),
     );

@@ -43,6 +43,8 @@ export class CellStack extends Stack {
 export interface MemberRoleStackProps extends StackProps {
   /** `account` of it is the service's own account. */
   readonly settings: Settings & { readonly account: string };
+  /** Of the stack that holds the service, with which the names of its roles begin. Default: {@link SERVICE_STACK}. */
+  readonly serviceStackName?: string | undefined;
 }
 
 /** One other account: the role that the service assumes there. Roles are global, so one region of the account is enough. */
@@ -53,24 +55,27 @@ export class MemberRoleStack extends Stack {
       description: 'audit-backlog-remediation: the role that it assumes in this account',
       ...props,
     });
-    const { settings } = props;
+    const { settings, serviceStackName = SERVICE_STACK } = props;
+    const { memberRole } = settings;
     const { scope: reach } = settings.policy;
     const serviceRoles = this.formatArn({
       service: 'iam',
       region: '',
       account: settings.account,
       resource: 'role',
-      resourceName: `${settings.roles.path.slice(1)}${SERVICE_STACK}-*`,
+      resourceName: `${settings.roles.path.slice(1)}${serviceStackName}-*`,
       arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
     });
+    const asked = {
+      ...(memberRole.externalId ? { 'sts:ExternalId': memberRole.externalId } : {}),
+      ...(memberRole.organizationId ? { 'aws:PrincipalOrgID': memberRole.organizationId } : {}),
+    };
     const role = new Role(this, 'Role', {
-      roleName: settings.memberRole.name,
+      roleName: memberRole.name,
       description: 'What audit-backlog-remediation may do in this account; see docs/permissions.md',
       assumedBy: new PrincipalWithConditions(new AccountPrincipal(settings.account), {
         ArnLike: { 'aws:PrincipalArn': serviceRoles },
-        ...(settings.memberRole.externalId
-          ? { StringEquals: { 'sts:ExternalId': settings.memberRole.externalId } }
-          : {}),
+        ...(Object.keys(asked).length > 0 ? { StringEquals: asked } : {}),
       }),
     });
     const rows = memberPermissions({
@@ -83,8 +88,8 @@ export class MemberRoleStack extends Stack {
       resolved: !Token.isUnresolved(this.account),
     });
     for (const row of rows) role.addToPolicy(statement(row));
-    // The service finds the role by its name alone, so it stands at the root.
-    shapeRoles(this, { ...settings.roles, path: '/' });
+    // The service finds the role by path and name, which are therefore its own settings.
+    shapeRoles(this, { ...settings.roles, path: memberRole.path });
   }
 }
 

@@ -1,15 +1,17 @@
 /** The five functions: bundled, each with its own role and log group, reached through the alias `live`. */
-import { Annotations, Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { Annotations, Duration, RemovalPolicy, Token } from 'aws-cdk-lib';
 import { Policy as InlinePolicy, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { Alias, Architecture, type IVersion, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import { InvalidInputError } from '../domain/validation.ts';
 import { handlerCode } from './handler-code.ts';
-import { checkpoints, ownLog } from './hub-permissions.ts';
+import { checkpoints, ownLog, watchOwn } from './hub-permissions.ts';
 import type { Permission } from './permission.ts';
-import type { FunctionName } from './permissions.ts';
+import { type FunctionName, LEASE_HOLDERS } from './permissions.ts';
+import { CONTEXT_KEY } from './settings.ts';
 
 /**
  * For the template's `Metadata`. W3005: the CDK makes every function depend on its role, which its `Role` property does
@@ -113,6 +115,8 @@ export class ServiceFunction extends Construct {
     const rows = [...props.permissions, ownLog(logGroup.logGroupArn)];
     for (const row of rows) this.role.addToPolicy(statement(row));
 
+    const environment = { ...props.environment, NODE_OPTIONS: '--enable-source-maps' };
+    refuseTooLong(environment);
     this.handler = new LambdaFunction(this, 'Function', {
       description: shape.description,
       code: handlerCode(props.name),
@@ -124,7 +128,7 @@ export class ServiceFunction extends Construct {
       // The role is made of the rows and of nothing that the CDK would add by itself.
       role: this.role.withoutPolicyUpdates(),
       logGroup,
-      environment: { ...props.environment, NODE_OPTIONS: '--enable-source-maps' },
+      environment,
       deadLetterQueue: props.deadLetterQueue,
       // A new version is published for every change; older ones stay, because executions end where they began.
       currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
@@ -145,13 +149,29 @@ export class ServiceFunction extends Construct {
 
     if (shape.executionTimeout) {
       // In a policy of its own: it names the function, which must not wait for it.
-      const row = checkpoints(this.handler.functionArn);
-      const policy = new InlinePolicy(this, 'Checkpoints', { roles: [this.role], statements: [statement(row)] });
+      const { functionArn } = this.handler;
+      const own = [checkpoints(functionArn), ...(LEASE_HOLDERS.includes(props.name) ? [watchOwn(functionArn)] : [])];
+      const policy = new InlinePolicy(this, 'Checkpoints', { roles: [this.role], statements: own.map(statement) });
       this.alias.node.addDependency(policy);
-      rows.push(row);
+      rows.push(...own);
     }
     this.permissions = rows;
   }
+}
+
+/** What Lambda takes, names and values together. Unit: bytes. */
+const ENVIRONMENT_BYTES = 4096;
+/** Of a name or ARN that CloudFormation makes; those of a stack with a short name are shorter. Unit: bytes. */
+const UNKNOWN_BYTES = 128;
+
+/** @throws InvalidInputError where Lambda would refuse the function at deployment. */
+function refuseTooLong(environment: Readonly<Record<string, string>>): void {
+  const length = (value: string) => (Token.isUnresolved(value) ? UNKNOWN_BYTES : Buffer.byteLength(value));
+  const bytes = Object.entries(environment).reduce((sum, [name, value]) => sum + name.length + length(value), 0);
+  if (bytes <= ENVIRONMENT_BYTES) return;
+  throw new InvalidInputError(
+    `${CONTEXT_KEY}: a function's environment would have ${bytes} bytes of the ${ENVIRONMENT_BYTES} that Lambda takes: shorten policy, memberRole or documentName`,
+  );
 }
 
 /** A row of permissions.ts as a policy statement. */

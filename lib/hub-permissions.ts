@@ -134,6 +134,16 @@ export function deadLetters(hub: Pick<Hub, 'deadLetterArn'>): Permission {
   };
 }
 
+/** The registry of the Lambda console's shareable test events, which is not the stack's. */
+export function createRegistry(registryArn: string): Permission {
+  return {
+    sid: 'CreateRegistry',
+    reason: 'Once, at deployment: makes the registry of shareable test events where the console has not made it yet.',
+    actions: ['schemas:CreateRegistry'],
+    resources: [registryArn],
+  };
+}
+
 /** Checkpoints of a durable function's own executions, whatever version they began on. */
 export function checkpoints(functionArn: string): Permission {
   return {
@@ -143,3 +153,21 @@ export function checkpoints(functionArn: string): Permission {
     resources: [`${functionArn}:*`],
   };
 }
+
+/** Whether an execution still runs: of one that ended, the leases are free. */
+export function watch(sid: string, functionArn: string, what: string): Permission {
+  return { sid, reason: what, actions: ['lambda:GetDurableExecution'], resources: [`${functionArn}:*`] };
+}
+
+/** The functions that hold leases, and so look whether another execution of theirs that holds one still runs. */
+export function watchOwn(functionArn: string): Permission {
+  return watch(
+    'WatchOwn',
+    functionArn,
+    'Whether another of its executions, which holds a lease, still runs or is dead.',
+  );
+}
+
+/** Why `cell` looks at executions of `restart`, and `run` at those of `sweep`. */
+export const WATCH_RESTARTS = 'Whether a restart of another run, which holds a lease, still runs or is dead.';
+export const WATCH_SWEEPS = 'How far a run is whose sweep ended without a word.';

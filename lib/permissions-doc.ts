@@ -3,11 +3,22 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { policySchema } from '../domain/policy.ts';
 import type { Fleet } from './fleet-permissions.ts';
-import { checkpoints, type Hub, invoke, ownLog } from './hub-permissions.ts';
+import {
+  checkpoints,
+  createRegistry,
+  type Hub,
+  invoke,
+  ownLog,
+  WATCH_RESTARTS,
+  WATCH_SWEEPS,
+  watch,
+  watchOwn,
+} from './hub-permissions.ts';
 import type { Permission } from './permission.ts';
 import {
   FUNCTION_NAMES,
   type FunctionName,
+  LEASE_HOLDERS,
   memberPermissions,
   permissionsOf,
   schedulePermissions,
@@ -45,13 +56,21 @@ export function permissionsDocument(): string {
     const rows = [
       ...permissionsOf(name, hub, fleet),
       ...(next ? [invoke(`Start${capital(next)}`, `<${next} function>:live`, `Starts the ${next} function.`)] : []),
+      ...(name === 'run' ? [watch('WatchSweeps', '<sweep function>', WATCH_SWEEPS)] : []),
+      ...(name === 'cell' ? [watch('WatchRestarts', '<restart function>', WATCH_RESTARTS)] : []),
       ownLog(`<${name} log group>:*`),
       ...(DURABLE.includes(name) ? [checkpoints(`<${name} function>`)] : []),
+      ...(LEASE_HOLDERS.includes(name) ? [watchOwn(`<${name} function>`)] : []),
     ];
     return `## The role of \`${name}\`\n\n${table(rows)}`;
   });
   const schedules = `${SCHEDULES}\n\n${table(schedulePermissions('<run or reconcile function>:live', '<dead letter queue>'))}`;
-  return `${INTRODUCTION}\n${sections.join('\n\n')}\n\n${schedules}\n\n${MEMBER}\n\n${table(memberPermissions({ ...fleet, accountId: '<member account>' }))}\n`;
+  const registry = [
+    createRegistry(`arn:aws:schemas:<region>:<account>:registry/lambda-testevent-schemas`),
+    ownLog('<its log group>:*'),
+  ];
+  const testEvents = `${TEST_EVENTS}\n\n${table(registry)}`;
+  return `${INTRODUCTION}\n${sections.join('\n\n')}\n\n${schedules}\n\n${testEvents}\n\n${MEMBER}\n\n${table(memberPermissions({ ...fleet, accountId: '<member account>' }))}\n`;
 }
 
 const INTRODUCTION = `# Permissions
@@ -74,6 +93,7 @@ What the settings change:
 | \`overrides\` | rows of their own for the regions that differ |
 | no \`calendars\`, no \`blockingAlarms\` | no ReadCalendars, no ReadAlarms |
 | \`scope.accounts\` names no other account | no AssumeMemberRole |
+| \`memberRole.externalId\`, \`memberRole.organizationId\` | what the member role asks of whoever assumes it |
 
 How to read the conditions: \`StringEquals\` on a tag that is not there is false, so without the opt-in tag there is no
 permission. \`StringNotEqualsIgnoreCase\` on a tag that is not there is true, so only the opt-out tag takes it away. \`Null: false\`
@@ -87,9 +107,15 @@ const SCHEDULES = `## The roles of the two schedules
 
 Assumed by EventBridge Scheduler, for schedules of the same account.`;
 
+const TEST_EVENTS = `## The role that makes the registry of test events
+
+Of the CDK's function for one API call, called by CloudFormation at the first deployment. With \`testEvents\`
+\`use-registry\` or \`none\` there is neither.`;
+
 const MEMBER = `## The role in a member account
 
-Assumed by \`cell\`, \`restart\` and \`reconcile\` of the service's account, and by nobody else there.`;
+Assumed by roles of the service's stack (\`cell\`, \`restart\` and \`reconcile\` have the permission), and by nobody else
+there; where the settings say so, only with the external id, and only from an account of the organization.`;
 
 function table(rows: readonly Permission[]): string {
   const lines = rows.map(

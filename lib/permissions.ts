@@ -30,6 +30,8 @@ export type { Permission } from './permission.ts';
 /** The functions of the service; each has a role of its own. */
 export const FUNCTION_NAMES = ['run', 'sweep', 'cell', 'restart', 'reconcile'] as const;
 export type FunctionName = (typeof FUNCTION_NAMES)[number];
+/** Those that hold leases while they work. */
+export const LEASE_HOLDERS: readonly FunctionName[] = ['cell', 'restart'];
 
 /**
  * The rows of one function's role, without those that name the function itself ({@link ownLog}, {@link checkpoints})
@@ -53,6 +55,7 @@ export function permissionsOf(name: FunctionName, hub: Hub, fleet: Fleet | null)
         ...acting(runCommand),
         ...acting(statusTag),
         ...ledger(hub, 'instances'),
+        ...gate(hub),
         serviceLog(hub),
         publishEvents(hub),
         ...memberAccounts(hub),
@@ -65,6 +68,7 @@ export function permissionsOf(name: FunctionName, hub: Hub, fleet: Fleet | null)
         ...acting(runCommand),
         ...acting(statusTag),
         ...ledger(hub, 'instances'),
+        ...gate(hub),
         serviceLog(hub),
         publishEvents(hub),
         notify(hub),

@@ -9,6 +9,12 @@ export const CONTEXT_KEY = 'auditBacklogRemediation';
 /** Lambda takes at most 4 KB of environment; this much of it is left to the policy. Unit: bytes. */
 const POLICY_BYTES = 2_800;
 
+/** Day of the month and day of the week of a cron expression. */
+function daysOf(cron: string): readonly (string | undefined)[] {
+  const [, , dayOfMonth, , dayOfWeek] = cron.slice('cron('.length, -1).split(' ');
+  return [dayOfMonth, dayOfWeek];
+}
+
 const timezoneSchema = z.string().refine((zone) => {
   try {
     return Boolean(new Intl.DateTimeFormat('en', { timeZone: zone }));
@@ -17,15 +23,25 @@ const timezoneSchema = z.string().refine((zone) => {
   }
 }, 'not a time zone: write a name of the IANA database, like Europe/Dublin');
 
+const rolePathSchema = z
+  .string()
+  .regex(/^\/([\w+=,.@-]+\/)*$/, 'begins and ends with a slash')
+  .max(512)
+  .default('/');
+
 /** Everything `cdk.json` may say. `{}` deploys the safe defaults: every four hours, looking, touching nothing. */
 export const settingsSchema = z
   .strictObject({
     policy: policySchema.prefault({}).describe('What the owner of the fleet allows.'),
     schedule: z
       .string()
-      .regex(
-        /^(rate\([1-9]\d* (minute|hour|day)s?\)|cron\(\S+( \S+){5}\))$/,
-        'write it like rate(4 hours) or cron(0 2 * * ? *)',
+      .regex(/^(rate\([1-9]\d* (minute|hour|day)s?\)|cron\([\dA-Z,*?/LW#-]+( [\dA-Z,*?/LW#-]+){5}\))$/, {
+        error: 'write it like rate(4 hours) or cron(0 2 * * ? *)',
+        abort: true,
+      })
+      .refine(
+        (text) => text.startsWith('rate') || daysOf(text).filter((days) => days === '?').length === 1,
+        'of day of the month and day of the week exactly one has to be ?, as in cron(0 2 * * ? *)',
       )
       .default('rate(4 hours)')
       .describe('When to sweep, as EventBridge Scheduler writes it.'),
@@ -37,7 +53,12 @@ export const settingsSchema = z
       .max(1440)
       .default(0)
       .describe('The sweep may start this much later; 0: at once. Unit: minutes.'),
-    notificationEmails: z.array(z.email()).max(20).default([]).describe('Subscribed to the notification topic.'),
+    notificationEmails: z
+      .array(z.email())
+      .max(20)
+      .refine((emails) => new Set(emails).size === emails.length, 'an address stands there twice')
+      .default([])
+      .describe('Subscribed to the notification topic.'),
     account: accountIdSchema.optional().describe('Where the service itself runs; needed with policy.scope.accounts.'),
     region: regionSchema.optional().describe('Where the service itself runs; needed with policy.scope.regions.'),
     documentName: z
@@ -53,11 +74,17 @@ export const settingsSchema = z
           .regex(/^[\w+=,.@-]{1,64}$/, 'a role name has 1 to 64 letters, digits and _+=,.@-')
           .default('AuditBacklogRemediationMember')
           .describe('Of the role in each other account.'),
+        path: rolePathSchema.describe('Of that role; a change of it needs another name as well.'),
         externalId: z
           .string()
           .regex(/^[\w+=,.@:/-]{2,1224}$/, '2 to 1,224 letters, digits and _+=,.@:/-')
           .optional()
           .describe('Asked for by the member role when it is assumed.'),
+        organizationId: z
+          .string()
+          .regex(/^o-[a-z0-9]{10,32}$/, 'write the id of an organization, like o-a1b2c3d4e5')
+          .optional()
+          .describe('The member role trusts the service only while its account belongs to this organization.'),
       })
       .prefault({})
       .describe('The role that the service assumes in other accounts.'),
@@ -91,17 +118,12 @@ export const settingsSchema = z
       .optional()
       .describe("Key for all log groups; default: CloudWatch Logs' own."),
     testEvents: z
-      .enum(['none', 'use-registry', 'create-registry'])
-      .default('none')
-      .describe('Shareable test events of the run function, and whether their registry has to be made.'),
+      .enum(['create-if-absent', 'use-registry', 'none'])
+      .default('create-if-absent')
+      .describe('Shareable test events of the run function, and whether their registry may be made.'),
     roles: z
       .strictObject({
-        path: z
-          .string()
-          .regex(/^\/([\w+=,.@-]+\/)*$/, 'begins and ends with a slash')
-          .max(512)
-          .default('/')
-          .describe("Of the roles in the service's own account."),
+        path: rolePathSchema.describe("Of the roles in the service's own account."),
         permissionsBoundary: z
           .string()
           .regex(/^[\w+=,.@/-]{1,128}$/, 'write the name of a managed policy, with its path if it has one')
@@ -124,19 +146,23 @@ const HOURS_OF = { minute: 1 / 60, hour: 1, day: 24 } as const;
 const LONGEST_EVALUATION = 168;
 
 /**
- * After how long without a finished sweep somebody should look: one sweep may be missed. Unit: hours, 2 to 168. Of a cron
- * expression only this is known: it fires daily at least if it restricts no day; else it may be a week.
+ * After how long without a finished sweep somebody should look: one sweep may be missed, and each may begin as late as
+ * the flexible window lets it. Unit: hours, 2 to 168. Of a cron expression only this is known: it fires daily at least if
+ * it restricts no day; else it may be a week.
  */
-export function missedSweepHours({ alarms, schedule }: Settings): number {
+export function missedSweepHours({ alarms, schedule, flexibleWindowMinutes }: Settings): number {
   if (alarms.missedSweepHours !== undefined) return alarms.missedSweepHours;
+  const late = flexibleWindowMinutes / 60;
+  return Math.min(LONGEST_EVALUATION, Math.ceil(2 * intervalHours(schedule) + late) + 1);
+}
+
+/** Between two sweeps at most. */
+function intervalHours(schedule: string): number {
   const [, count, unit] = /^rate\((\d+) (minute|hour|day)s?\)$/.exec(schedule) ?? [];
-  if (count && unit) {
-    const hours = Number(count) * HOURS_OF[unit as keyof typeof HOURS_OF];
-    return Math.min(LONGEST_EVALUATION, Math.ceil(2 * hours) + 1);
-  }
-  const [, , dayOfMonth, month, dayOfWeek] = schedule.slice('cron('.length, -1).split(' ');
-  const daily = [dayOfMonth, month, dayOfWeek].every((field) => field === '*' || field === '?');
-  return daily ? 49 : LONGEST_EVALUATION;
+  if (count && unit) return Number(count) * HOURS_OF[unit as keyof typeof HOURS_OF];
+  const [, , , month] = schedule.split(' ');
+  const daily = [...daysOf(schedule), month].every((field) => field === '*' || field === '?');
+  return daily ? HOURS_OF.day : LONGEST_EVALUATION;
 }
 
 /** Complete settings: every default filled in. */

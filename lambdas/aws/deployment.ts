@@ -25,7 +25,7 @@ export interface Deployment {
   readonly sweepFunctionArn: string | null;
   readonly cellFunctionArn: string | null;
   readonly restartFunctionArn: string | null;
-  /** Name of the role assumed in other accounts; null: only the home account can be worked on. */
+  /** Name of the role assumed in other accounts, with its path if it has one; null: only the home account can be worked on. */
   readonly memberRoleName: string | null;
   readonly externalId: string | null;
 }
@@ -53,7 +53,7 @@ const environmentSchema = z.object({
   SWEEP_FUNCTION_ARN: optional(functionArn),
   CELL_FUNCTION_ARN: optional(functionArn),
   RESTART_FUNCTION_ARN: optional(functionArn),
-  MEMBER_ROLE_NAME: optional(z.string().regex(/^[\w+=,.@-]{1,64}$/, 'an IAM role name')),
+  MEMBER_ROLE_NAME: optional(z.string().regex(/^([\w+=,.@-]+\/)*[\w+=,.@-]{1,64}$/, 'an IAM role name')),
   EXTERNAL_ID: optional(z.string().regex(/^[\w+=,.@:/-]{2,1224}$/, 'an external id as STS accepts it')),
 });
 

@@ -199,3 +199,12 @@ export const ask: Rule = (may) => [
   not(call('ssm:GetCalendarState', { CalendarNames: ['Other'] })),
   may(call('monitoring:DescribeAlarms')),
 ];
+/** Looking whether an execution still runs. */
+export const watch =
+  (...functions: readonly string[]): Rule =>
+  (may) =>
+    ['run', 'sweep', 'cell', 'restart', 'reconcile'].map((fn) => {
+      const DurableExecutionArn = `arn:aws:lambda:${REGION}:${HUB}:function:${fn}:3/durable-execution/n/x`;
+      const asked = call('lambda:GetDurableExecution', { DurableExecutionArn });
+      return functions.includes(fn) ? may(asked) : not(asked);
+    });

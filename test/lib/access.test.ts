@@ -19,7 +19,9 @@ describe.each([...roles.keys()])('%s', (role) => {
 
 it('is about every role', () => {
   const functions = ['cell', 'reconcile', 'restart', 'run', 'sweep'];
-  expect([...roles.keys()].sort()).toEqual([...functions, 'member', 'schedule-reconcile', 'schedule-sweep'].sort());
+  expect([...roles.keys()].sort()).toEqual(
+    [...functions, 'member', 'schedule-reconcile', 'schedule-sweep', 'test-events'].sort(),
+  );
   expect(all.length).toBeGreaterThan(600);
 });
 

@@ -36,6 +36,7 @@ import {
   THERE,
   table,
   tell,
+  watch,
   yes,
 } from './access-rules.ts';
 import { appWith, templateOf } from './synth.ts';
@@ -63,11 +64,12 @@ function physicalName(logicalId: string): string | undefined {
   if (name) return name.toLowerCase();
   const [, schedule] = /^ServiceSchedules(Sweep|Reconcile)Role/.exec(logicalId) ?? [];
   if (schedule) return `schedule-${schedule.toLowerCase()}`;
+  if (/^ServiceTestEventsRegistry(Role|Log)/.test(logicalId)) return 'test-events';
   const fixed = { ServiceRecords: 'records', ServiceLedger: 'ledger', ServiceNotif: 'news', ServiceDead: 'dead' };
   return Object.entries(fixed).find(([prefix]) => logicalId.startsWith(prefix))?.[1];
 }
 
-/** Roles of the five functions and the two schedules, and `member`: the role in the other account. */
+/** Roles of the five functions, the two schedules and the test events, and `member`: the role in the other account. */
 export function synthesizedRoles(restart: PolicyInput['restart'] = {}): readonly TemplateRole[] {
   const app = appWith({ ...SETTINGS, policy: { ...SETTINGS.policy, restart } });
   const hub = rolesOf(templateOf(app).toJSON(), { accountId: HUB, region: REGION, physicalName });
@@ -137,6 +139,24 @@ const grant = (role: string, account: string): Expectation[] => {
   ];
 };
 
+/** The registry of the console's test events, and nothing else of the schema registry. */
+const registries = (role: string): Expectation[] => {
+  const ask = (allowed: boolean, action: string, resource: string): Expectation => ({
+    role,
+    allowed,
+    what: `${action} ${resource}`,
+    requests: [{ action, resource: `arn:aws:schemas:${resource}`, keys: new Set(), context: new Map() }],
+  });
+  const own = `${REGION}:${HUB}:registry/lambda-testevent-schemas`;
+  return [
+    ask(true, 'schemas:CreateRegistry', own),
+    ask(false, 'schemas:DeleteRegistry', own),
+    ask(false, 'schemas:CreateRegistry', `${REGION}:${HUB}:registry/other`),
+    ask(false, 'schemas:CreateRegistry', `${ELSEWHERE}:${HUB}:registry/lambda-testevent-schemas`),
+    ask(false, 'schemas:CreateRegistry', `${REGION}:${STRANGER}:registry/lambda-testevent-schemas`),
+  ];
+};
+
 /** An opt-out holds whichever of the two tag keys SSM fills in. */
 const sendByOneKey = (role: string, prefix: string): Expectation => {
   const asked = call('ssm:SendCommand', { DocumentName: 'Resize', InstanceIds: ['i-out'] });
@@ -160,6 +180,7 @@ const NEVER: readonly (readonly [action: string, resource: string])[] = [
   ['kms:ScheduleKeyDeletion', `kms:key/${KEY}`],
   ['dynamodb:DeleteTable', 'dynamodb:table/ledger'],
   ['logs:DeleteLogStream', 'logs:log-group:records:log-stream:s'],
+  ['logs:DeleteLogStream', 'logs:log-group:test-events:log-stream:s'],
   ...FUNCTIONS.map((name) => ['logs:DeleteLogStream', `logs:log-group:/aws/lambda/${name}:log-stream:s`] as const),
   ['events:DescribeEventBus', 'events:event-bus/default'],
   ['sns:DeleteTopic', 'sns:news'],
@@ -205,10 +226,18 @@ type FleetRule = keyof typeof FLEET_RULES;
 
 /** What each role is for. A rule of the fleet that a role does not have is forbidden to it in every line. */
 const ROLES: Readonly<Record<string, { readonly fleet: readonly FleetRule[]; readonly own: readonly Rule[] }>> = {
-  run: { fleet: [], own: [table('GetItem', 'Query'), ask, start('sweep')] },
+  run: { fleet: [], own: [table('GetItem', 'Query'), ask, start('sweep'), watch('sweep')] },
   sweep: {
     fleet: [],
-    own: [table('GetItem', 'PutItem', 'Query'), logTo('records'), publish, tell, start('cell'), checkpoint('sweep')],
+    own: [
+      table('GetItem', 'PutItem', 'Query'),
+      logTo('records'),
+      publish,
+      tell,
+      start('cell'),
+      checkpoint('sweep'),
+      watch(),
+    ],
   },
   cell: {
     fleet: ['look', 'pin', 'send', 'status'],
@@ -219,6 +248,8 @@ const ROLES: Readonly<Record<string, { readonly fleet: readonly FleetRule[]; rea
       enter,
       start('restart'),
       checkpoint('cell'),
+      ask,
+      watch('cell', 'restart'),
     ],
   },
   restart: {
@@ -230,11 +261,14 @@ const ROLES: Readonly<Record<string, { readonly fleet: readonly FleetRule[]; rea
       tell,
       enter,
       checkpoint('restart'),
+      ask,
+      watch('restart'),
     ],
   },
-  reconcile: { fleet: ['bring'], own: [table(), tell, enter] },
+  reconcile: { fleet: ['bring'], own: [table(), tell, enter, watch()] },
   'schedule-sweep': { fleet: [], own: [start('run')] },
   'schedule-reconcile': { fleet: [], own: [start('reconcile')] },
+  'test-events': { fleet: [], own: [logTo('test-events')] },
   member: { fleet: ['look', 'pin', 'send', 'status', 'stop', 'bring'], own: [] },
 };
 
@@ -264,15 +298,19 @@ export function expectations(): readonly Expectation[] {
     const rules = (Object.keys(FLEET_RULES) as FleetRule[]).flatMap((name) =>
       FLEET_RULES[name](fleet.includes(name) ? yes : not),
     );
-    const general: Rule[] =
-      role === 'member' ? [] : role.startsWith('schedule') ? [dead] : [dead, logTo(`/aws/lambda/${role}`)];
+    const isFunction = FUNCTIONS.some((name) => name === role);
+    const general: Rule[] = [
+      ...(isFunction || role.startsWith('schedule') ? [dead] : []),
+      ...(isFunction ? [logTo(`/aws/lambda/${role}`)] : []),
+    ];
     const also =
       role === 'reconcile' ? [yes(call('ec2:DescribeInstances')), yes(call('ec2:DescribeInstances', {}, THERE))] : [];
     const rulings = [...rules, ...[...own, ...general].flatMap((rule) => rule(yes)), ...also];
     const asked = rulings.map((ruling) => expectation(role, ruling));
     const grants = fleet.includes('bring') ? grant(role, role === 'member' ? MEMBER : HUB) : [];
     const oneKey = ['aws:resourcetag/', 'ssm:resourcetag/'].map((prefix) => sendByOneKey(role, prefix));
-    return [...asked, ...grants, ...oneKey, ...never(role)];
+    const registry = role === 'test-events' ? registries(role) : [];
+    return [...asked, ...grants, ...registry, ...oneKey, ...never(role)];
   });
   const allowed = new Set(lines.filter((line) => line.allowed).map((line) => `${line.role} ${line.what}`));
   const kept = new Map(lines.map((line) => [`${line.role} ${line.what}`, line]));

@@ -141,6 +141,14 @@ describe('after how long a sweep is missed', () => {
     expect(missedSweepHours(settingsSchema.parse({ schedule }))).toBe(hours);
   });
 
+  it.each([
+    ['rate(4 hours)', 90, 11],
+    ['rate(4 hours)', 1440, 33],
+    ['cron(0 2 * * ? *)', 60, 50],
+  ])('%s, flexible by %i minutes: %i hours', (schedule, flexibleWindowMinutes, hours) => {
+    expect(missedSweepHours(settingsSchema.parse({ schedule, flexibleWindowMinutes }))).toBe(hours);
+  });
+
   it('is what the settings say, where they do', () => {
     expect(missedSweepHours(settingsSchema.parse({ alarms: { missedSweepHours: 80 } }))).toBe(80);
     const changed = templateOf(appWith({ alarms: { missedSweepHours: 80, unknownPercent: 25, throttledCalls: 2000 } }));
@@ -174,7 +182,7 @@ describe('log groups', () => {
   it('take the key that the settings name, all of them', () => {
     const key = 'arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
     const groups = resources(templateOf(appWith({ logKeyArn: key })), 'AWS::Logs::LogGroup');
-    expect(groups).toHaveLength(6);
+    expect(groups).toHaveLength(7);
     for (const [, group] of groups) expect(group.Properties.KmsKeyId).toBe(key);
   });
 });

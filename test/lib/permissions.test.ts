@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type PolicyInput, policySchema } from '../../domain/policy.ts';
 import { EVENT_SOURCE as SENT } from '../../lambdas/aws/news.ts';
 import { bringBack, type Fleet, power, readFleet, runCommand, statusTag } from '../../lib/fleet-permissions.ts';
-import { EVENT_SOURCE, type Hub, invoke } from '../../lib/hub-permissions.ts';
+import { EVENT_SOURCE, type Hub, invoke, watchOwn } from '../../lib/hub-permissions.ts';
 import type { Permission } from '../../lib/permission.ts';
 import { FUNCTION_NAMES, memberPermissions, permissionsOf } from '../../lib/permissions.ts';
 import { PERMISSIONS_DOC, permissionsDocument } from '../../lib/permissions-doc.ts';
@@ -226,10 +226,12 @@ describe('roles', () => {
   });
 
   it('read calendars and alarms only where the policy names some', () => {
-    expect(can('run', 'ssm:GetCalendarState')).toBe(false);
-    expect(can('run', 'ssm:GetCalendarState', { calendarArns: ['c'] })).toBe(true);
-    expect(can('run', 'cloudwatch:DescribeAlarms')).toBe(false);
-    expect(can('run', 'cloudwatch:DescribeAlarms', { readsAlarms: true })).toBe(true);
+    for (const name of ['run', 'cell', 'restart'] as const) {
+      expect(can(name, 'ssm:GetCalendarState')).toBe(false);
+      expect(can(name, 'ssm:GetCalendarState', { calendarArns: ['c'] })).toBe(true);
+      expect(can(name, 'cloudwatch:DescribeAlarms')).toBe(false);
+      expect(can(name, 'cloudwatch:DescribeAlarms', { readsAlarms: true })).toBe(true);
+    }
   });
 
   it('assume a role only where another account is named', () => {
@@ -267,7 +269,7 @@ describe('permissions and code', () => {
   );
   const called = new Set(named.map((text) => text.slice(1, -1)));
   const granted = new Set(
-    [...everything, invoke('Start', 'alias', 'Starts the next function.')].flatMap((row) => row.actions),
+    [...everything, invoke('Start', 'alias', 'Starts the next function.'), watchOwn('function')].flatMap((row) => row.actions),
   );
 
   it('grant every call that the adapters make', () => {

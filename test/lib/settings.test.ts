@@ -1,5 +1,6 @@
 import { InvalidInputError } from '../../domain/validation.ts';
 import { policyText, readSettings, settingsSchema } from '../../lib/settings.ts';
+import { appWith } from './synth.ts';
 
 const refused = (value: unknown): string => {
   try {
@@ -26,9 +27,19 @@ describe('settings', () => {
     [{ policy: { restart: { maxInFligth: 1 } } }, 'unknown field policy.restart.maxInFligth'],
     [{ schedule: 'every four hours' }, 'schedule: write it like rate(4 hours)'],
     [{ schedule: 'rate(0 hours)' }, 'schedule: write it like rate(4 hours)'],
+    [{ schedule: 'cron(0 2 * * * *)' }, 'schedule: of day of the month and day of the week exactly one has to be ?'],
+    [{ schedule: 'cron(0 2 ? * ? *)' }, 'schedule: of day of the month and day of the week exactly one has to be ?'],
+    [{ schedule: "cron(0 2 * * ? *'" }, 'schedule: write it like rate(4 hours)'],
     [{ timezone: 'Mars/Olympus' }, 'timezone: not a time zone'],
     [{ flexibleWindowMinutes: 2000 }, 'flexibleWindowMinutes'],
     [{ notificationEmails: ['ops'] }, 'notificationEmails.0'],
+    [
+      { notificationEmails: ['ops@example.com', 'ops@example.com'] },
+      'notificationEmails: an address stands there twice',
+    ],
+    [{ memberRole: { path: 'fleet' } }, 'memberRole.path: begins and ends with a slash'],
+    [{ memberRole: { organizationId: '123' } }, 'memberRole.organizationId: write the id of an organization'],
+    [{ testEvents: 'yes' }, 'testEvents'],
     [{ documentName: 'AWS-RunShellScript' }, 'documentName: names that begin with aws'],
     [{ policy: { scope: { regions: ['eu-west-1'] } } }, 'region: say where the service itself runs'],
     [{ policy: { scope: { accounts: ['111122223333'] } } }, 'account: say where the service itself runs'],
@@ -48,6 +59,18 @@ describe('settings', () => {
 
   it('take cron schedules and time zones', () => {
     expect(refused({ schedule: 'cron(0 2 ? * MON-FRI *)', timezone: 'Europe/Dublin' })).toBe('accepted');
+  });
+});
+
+describe('the environment of a function', () => {
+  it('is refused where Lambda would refuse it, in one line', () => {
+    const accounts = Array.from({ length: 150 }, (_, index) => String(100_000_000_000 + index));
+    const memberRole = { externalId: 'x'.repeat(1224) };
+    const settings = { account: accounts[0], memberRole, policy: { scope: { accounts } } };
+    expect(() => appWith(settings)).toThrow(
+      /^auditBacklogRemediation: a function's environment would have \d+ bytes of the 4096 that Lambda takes: [^\n]+$/,
+    );
+    expect(() => appWith({ ...settings, memberRole: { externalId: 'x'.repeat(64) } })).not.toThrow();
   });
 });
 

@@ -9,7 +9,7 @@ export const VARIANTS: Readonly<Record<string, SettingsInput>> = {
   'three regions, two member accounts': {
     account: HUB,
     region: 'eu-west-1',
-    memberRole: { externalId: 'fleet-42' },
+    memberRole: { externalId: 'fleet-42', organizationId: 'o-a1b2c3d4e5', path: '/fleet/' },
     policy: {
       mode: 'apply',
       scope: {
@@ -35,7 +35,7 @@ export const VARIANTS: Readonly<Record<string, SettingsInput>> = {
     documentName: 'Fleet-Resize',
     alarms: { missedSweepHours: 80, unknownPercent: 25, throttledCalls: 2000 },
     logKeyArn: `arn:aws:kms:eu-west-1:${HUB}:key/1234abcd-12ab-34cd-56ef-1234567890ab`,
-    testEvents: 'create-registry',
+    testEvents: 'use-registry',
     roles: { path: '/fleet/', permissionsBoundary: 'boundaries/Workload' },
     policy: { mode: 'apply', calendars: ['Freeze'], blockingAlarms: ['Incident'] },
   },
