@@ -31,6 +31,15 @@ export class MemoryLedger implements LedgerPort {
     return ok(null);
   }
 
+  async leaseHolder(name: string) {
+    return ok(this.#leases.get(name) ?? null);
+  }
+
+  async listLeases(below: string) {
+    const held = [...this.#leases].filter(([name]) => name.startsWith(`${below}/`));
+    return ok(held.map(([name, holder]) => ({ part: name.slice(below.length + 1), holder })));
+  }
+
   async putRun(record: RunRecord) {
     this.#runs.set(record.runId, record);
     return ok(null);

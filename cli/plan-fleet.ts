@@ -5,7 +5,7 @@
 import type { CellReport, RunReport } from '../domain/contracts.ts';
 import type { CallError } from '../domain/finding.ts';
 import { type Policy, policyForCell } from '../domain/policy.ts';
-import type { CellPorts, NewsPort, PowerPort, RunCommandPort } from '../domain/ports.ts';
+import type { CellPorts, GateCheck, NewsPort, PowerPort, RunCommandPort } from '../domain/ports.ts';
 import { checkRequestAgainstPolicy } from '../domain/safety.ts';
 import { InvalidInputError } from '../domain/validation.ts';
 import { sleep } from '../lambdas/aws/call.ts';
@@ -91,6 +91,7 @@ async function planCell(
     tags: null,
     maxRestarts: null,
     planId: null,
+    pastBreaker: false,
   };
   const unknownAccount = account.ok ? [] : [accountError(account.error)];
   let state = { ...freshState(input), errors: unknownAccount };
@@ -174,6 +175,8 @@ function readingPorts(
     power: POWER,
     runCommand: RUN_COMMAND,
     news: NO_NEWS,
+    gate: [MUST_NOT_ASK],
+    breaker: MUST_NOT_ASK,
   };
 }
 
@@ -198,6 +201,8 @@ const RUN_COMMAND: RunCommandPort = {
   findSent: mustNotAct('runCommand.findSent'),
   results: mustNotAct('runCommand.results'),
 };
+/** Whoever does not act asks nobody whether they may. */
+const MUST_NOT_ASK: GateCheck = { name: 'gate', closedBecause: mustNotAct('gate') };
 /** Nobody but whoever sits at the terminal is told. */
 const NO_NEWS: NewsPort = {
   record: async () => ({ ok: true, value: null }),

@@ -54,6 +54,31 @@ const sizingSchema = z.strictObject({
     ),
 });
 
+const spreadSchema = z.strictObject({
+  maxPerZone: z
+    .number()
+    .int()
+    .min(1)
+    .max(50)
+    .nullable()
+    .default(null)
+    .describe('Machines down at once in one Availability Zone; null: as many as maxInFlight.'),
+  tag: z
+    .string()
+    .min(1)
+    .max(128)
+    .nullable()
+    .default(null)
+    .describe('Key of a tag whose value says what belongs together (the cluster of a node, say); null: none.'),
+  maxPerTagValue: z
+    .number()
+    .int()
+    .min(1)
+    .max(50)
+    .default(1)
+    .describe('Machines down at once that have the same value of that tag; without the tag there is no such bound.'),
+});
+
 const restartFields = {
   policy: z
     .enum(['never', 'tagged', 'any'])
@@ -64,6 +89,7 @@ const restartFields = {
     .describe('Reboot instead where a stop would lose something, be refused, or might not start again.'),
   afterMinutes: z.number().int().min(5).max(1440).describe('Silent at least this long. Unit: minutes.'),
   maxInFlight: z.number().int().min(1).max(50).describe('Machines down at once, per cell.'),
+  spread: spreadSchema.describe('Bounds below maxInFlight, so that what belongs together is not down together.'),
   maxPerRun: z.number().int().min(0).max(200).describe('Restarts per run and cell, by count.'),
   maxPercent: percent('Restarts per run, as a share of the running instances of the cell (at least one).'),
   maxAttempts: z.number().int().min(1).max(10).describe('Restarts of one instance within the cool-down.'),
@@ -80,6 +106,7 @@ const restartSchema = z.strictObject({
   rebootWhereStopLoses: restartFields.rebootWhereStopLoses.default(true),
   afterMinutes: restartFields.afterMinutes.default(10),
   maxInFlight: restartFields.maxInFlight.default(2),
+  spread: restartFields.spread.prefault({}),
   maxPerRun: restartFields.maxPerRun.default(10),
   maxPercent: restartFields.maxPercent.default(5),
   maxAttempts: restartFields.maxAttempts.default(2),

@@ -137,6 +137,8 @@ export interface RunRecord {
   /** The report without its actions and cells, which have items of their own; once done. */
   readonly report: Omit<RunReport, 'actions' | 'cells'> | null;
   readonly failure: string | null;
+  /** Of `sweep`. Absent in records of older versions. */
+  readonly executionArn?: string | undefined;
 }
 
 /** What is kept of a cell between sweeps, for the breaker. */
@@ -161,11 +163,30 @@ export interface EntryRecord {
   readonly seal?: string | undefined;
 }
 
+/** A lease below a name: the last part of its own name, and who holds it. */
+export interface HeldLease {
+  readonly part: string;
+  readonly holder: string;
+}
+
 export interface LedgerPort {
-  /** Takes the lease if it is free, expired, or already ours; null when somebody else holds it. Conditional write. */
-  acquireLease(name: string, holder: string, seconds: number): Promise<Answer<{ held: boolean; holder: string }>>;
+  /**
+   * Takes the lease if it is free, expired, already ours, or of a holder that is known to be dead. Conditional write.
+   * @param name see lease.ts. @param seconds how long it holds unless it is taken again.
+   * @param execution ARN of the durable execution that acts for the holder: by it others see when the holder is dead.
+   */
+  acquireLease(
+    name: string,
+    holder: string,
+    seconds: number,
+    execution?: string,
+  ): Promise<Answer<{ held: boolean; holder: string }>>;
   /** Gives it back if it is still ours. */
   releaseLease(name: string, holder: string): Promise<Answer<null>>;
+  /** Who holds it now; null when nobody does. */
+  leaseHolder(name: string): Promise<Answer<string | null>>;
+  /** Leases that stand directly below a name and are held: not expired, and their holder not known to be dead. */
+  listLeases(below: string): Promise<Answer<readonly HeldLease[]>>;
 
   putRun(record: RunRecord): Promise<Answer<null>>;
   getRun(runId: string): Promise<Answer<RunRecord | null>>;
@@ -187,6 +208,15 @@ export interface LedgerPort {
 
   /** The pause switch: null when acting is not paused. */
   getPause(): Promise<Answer<{ reason: string; until: string | null } | null>>;
+}
+
+/** How far a durable execution is. */
+export interface ExecutionState {
+  readonly status: 'running' | 'succeeded' | 'failed' | 'timed out' | 'stopped';
+  /** ISO 8601; null while it runs. */
+  readonly endedAt: string | null;
+  /** Why it failed, as Lambda says it; null when it does not. */
+  readonly error: string | null;
 }
 
 /** One check of the gate. Closed, or unreadable (an error), forbids acting. */
@@ -220,6 +250,10 @@ export interface CellPorts {
   readonly power: PowerPort;
   readonly ledger: LedgerPort;
   readonly news: NewsPort;
+  /** What can forbid acting at all. Of the service's own account, whichever account the cell is in. */
+  readonly gate: readonly GateCheck[];
+  /** What can forbid restarts: the breaker of this cell, as the last sweep left it. */
+  readonly breaker: GateCheck;
 }
 
 /** Everything `run`, `sweep` and `reconcile` need beside the cells. */
@@ -234,6 +268,8 @@ export interface HubPorts {
   readonly policy: Policy;
   /** Starts a sweep asynchronously under a name: the same name and payload twice is one execution. */
   startSweep(name: string, payload: object): Promise<Answer<{ executionArn: string }>>;
+  /** How far an execution of `sweep` is. */
+  sweepState(executionArn: string): Promise<Answer<ExecutionState>>;
 }
 
 /** Opens the ports of a cell. Opening never fails; the first call does, with its reason. */

@@ -1,5 +1,6 @@
 /** What bounds the harm: gate, breaker, budget, waves, and what a request may ask of the policy. All pure. */
 import type { Gate, Outcome, RunRequest } from './contracts.ts';
+import type { InstanceFacts } from './finding.ts';
 import type { Policy } from './policy.ts';
 import type { Answer, CellMemory } from './ports.ts';
 import type { Breaker } from './triage.ts';
@@ -24,6 +25,21 @@ export function gateVerdict(checks: readonly CheckedGate[]): Gate {
 /** `apply` only when asked for, allowed by policy and the gate is open; otherwise `plan`. */
 export function effectiveMode(request: Pick<RunRequest, 'mode'>, policy: Policy, gate: Gate): 'plan' | 'apply' {
   return (request.mode ?? policy.mode) === 'apply' && policy.mode === 'apply' && gate.open ? 'apply' : 'plan';
+}
+
+/**
+ * Whether an open breaker is reported only. A person names instances and asks for a plan of them, looks at it, and applies
+ * exactly that; a schedule, a plan of a whole cell and an apply without a plan never do.
+ * @param plan request of the plan that is to be applied; null: none.
+ */
+export function mayPassBreaker(request: RunRequest, plan: RunRequest | null): boolean {
+  const asked = plan ?? request;
+  return (
+    request.scheduledAt === undefined &&
+    asked.scheduledAt === undefined &&
+    asked.mode === 'plan' &&
+    asked.instanceIds !== undefined
+  );
 }
 
 /** What the breaker counts in one cell during one sweep. */
@@ -127,6 +143,67 @@ export function resizeWaves(instanceIds: readonly string[], canary: number, batc
     from += size;
   }
   return waves;
+}
+
+/** A machine as far as the spread of restarts bounds it. */
+export interface Place {
+  readonly instanceId: string;
+  readonly zone: string;
+  /** Of the tag that `restart.spread` names; null: it does not bear it, or none is named. */
+  readonly tagValue: string | null;
+}
+
+/** Where a machine stands, by `restart.spread`. */
+export function placeOf(
+  { instanceId, availabilityZone, tags }: Pick<InstanceFacts, 'instanceId' | 'availabilityZone' | 'tags'>,
+  { tag }: Policy['restart']['spread'],
+): Place {
+  const tagValue = tag !== null && Object.hasOwn(tags, tag) ? (tags[tag] ?? null) : null;
+  return { instanceId, zone: availabilityZone, tagValue };
+}
+
+/**
+ * The next wave of restarts, in order of instance id: as many as `maxInFlight`, `spread.maxPerZone` and
+ * `spread.maxPerTagValue` leave room for beside what is down already; the canary is one. Asked again with those that are
+ * left until none is, everybody is in exactly one wave. Where nobody can go now, `bound` names what is in the way.
+ * @param down what this service has down or in cure, whichever run took it down.
+ */
+export function nextRestartWave(
+  candidates: readonly Place[],
+  down: readonly Place[],
+  restart: Policy['restart'],
+  canary: boolean,
+): { readonly wave: readonly string[]; readonly bound: string | null } {
+  const { maxInFlight, spread } = restart;
+  const most = canary ? Math.min(maxInFlight, down.length + 1) : maxInFlight;
+  const taken = [...down];
+  const wave: string[] = [];
+  const bounds = new Set<string>();
+  for (const place of [...candidates].sort((a, b) => (a.instanceId < b.instanceId ? -1 : 1))) {
+    if (taken.length >= most) break;
+    const bound = spreadBound(place, taken, spread);
+    if (bound !== null) bounds.add(bound);
+    else {
+      taken.push(place);
+      wave.push(place.instanceId);
+    }
+  }
+  if (wave.length > 0 || candidates.length === 0) return { wave, bound: null };
+  const ids = down.slice(0, 5).map(({ instanceId }) => instanceId);
+  const inFlight = `${down.length} machines that this service took down are not back yet (${ids.join(', ')}), and restart.maxInFlight is ${maxInFlight}`;
+  return { wave, bound: down.length >= most ? inFlight : [...bounds].slice(0, 5).join('; ') };
+}
+
+function spreadBound(place: Place, taken: readonly Place[], spread: Policy['restart']['spread']): string | null {
+  const { maxPerZone, tag, maxPerTagValue } = spread;
+  const inZone = taken.filter(({ zone }) => zone === place.zone).length;
+  if (maxPerZone !== null && inZone >= maxPerZone) {
+    return `${inZone} machines are down in ${place.zone}, and restart.spread.maxPerZone is ${maxPerZone}`;
+  }
+  if (place.tagValue === null) return null;
+  const alike = taken.filter(({ tagValue }) => tagValue === place.tagValue).length;
+  if (alike < maxPerTagValue) return null;
+  return `${alike} machines with ${tag}=${place.tagValue} are down, and restart.spread.maxPerTagValue is ${maxPerTagValue}`;
 }
 
 /** Results that say the cure itself went wrong on the machine. */

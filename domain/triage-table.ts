@@ -195,7 +195,7 @@ const ROWS: { readonly [C in TriageCode]: Omit<TriageRow, 'code'> } = {
     when: 'the breaker of its account and region is open',
     actions: ['leave'],
     explanation: 'So many at once are one cause (an image, SSM, the network), and restarts would make it worse.',
-    next: 'Find the common cause; the breaker closes after quiet sweeps.',
+    next: 'Find the common cause; the breaker closes by itself after quiet sweeps. A person may plan named instances and apply that.',
   },
   'restart-budget': {
     row: 18,

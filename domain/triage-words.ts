@@ -27,3 +27,9 @@ export function silence({ reachability, silentMinutes }: ReachabilityVerdict): s
 export function sentence(text: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }
+
+/** The two requests by which a person restarts machines although the breaker is open. */
+export function howToPassBreaker(instanceIds: readonly string[]): string {
+  const plan = JSON.stringify({ mode: 'plan', instanceIds });
+  return `send ${plan} to the run function, look at the plan (its runId as {"status":"..."}), then send {"planId":"<that runId>"}.`;
+}

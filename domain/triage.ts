@@ -10,7 +10,7 @@ import { type StopHazard, whatAStopLoses } from './preflight.ts';
 import { type ReachabilityVerdict, reachabilityOf, signsOfHang, whyUncertain } from './reachability.ts';
 import { DAY_MS, HOUR_MS, isWithin, millisOf } from './times.ts';
 import { triageRow } from './triage-table.ts';
-import { overflowed, REACHABILITY_WORDS, sentence, silence } from './triage-words.ts';
+import { howToPassBreaker, overflowed, REACHABILITY_WORDS, sentence, silence } from './triage-words.ts';
 import { unsafeKernel } from './unsafe-kernels.ts';
 
 export { reachabilityOf } from './reachability.ts';
@@ -219,8 +219,13 @@ const LATE_RULES: { readonly [C in LateCode]: (s: Situation) => Verdict | null }
     if (count < restart.maxAttempts) return null;
     return leave(`It was restarted ${count} times within ${restart.coolDownHours} hours.`);
   },
-  'breaker-open': ({ breaker }) =>
-    breaker.open ? leave(sentence(`No restarts in this cell: ${breaker.reason ?? 'the breaker is open'}`)) : null,
+  'breaker-open': ({ breaker, finding: { instance } }) =>
+    breaker.open
+      ? leave(
+          sentence(`No restarts in this cell: ${breaker.reason ?? 'the breaker is open'}`),
+          `Find the common cause. To restart it all the same: ${howToPassBreaker([instance.instanceId])}`,
+        )
+      : null,
   'restart-budget': ({ budget, policy: { restart } }) => {
     if (budget.restartsLeft > 0) return null;
     const limits = `restart.maxPerRun ${restart.maxPerRun}, restart.maxPercent ${restart.maxPercent}, maxRestarts of the request`;

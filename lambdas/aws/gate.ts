@@ -1,6 +1,7 @@
-/** The checks that can forbid acting: pause switch, change calendars, blocking alarms. Unreadable is closed. */
+/** The checks that can forbid acting: pause switch, change calendars, blocking alarms; and restarts: the breaker. Unreadable is closed. */
 import { type CloudWatchClient, DescribeAlarmsCommand } from '@aws-sdk/client-cloudwatch';
 import { GetCalendarStateCommand, type SSMClient } from '@aws-sdk/client-ssm';
+import type { Cell } from '../../domain/finding.ts';
 import type { Policy } from '../../domain/policy.ts';
 import type { GateCheck, LedgerPort } from '../../domain/ports.ts';
 import { answered, type Caller, refused } from './call.ts';
@@ -22,6 +23,21 @@ export function createGate(
     ...policy.calendars.map((name) => calendarCheck(clients.ssm, caller, name)),
     ...policy.blockingAlarms.map((name) => alarmCheck(clients.cloudWatch, caller, name)),
   ];
+}
+
+/**
+ * Forbids restarts in a cell while its breaker is open. What this very sweep counts is judged before its plan; this check
+ * sees what another sweep has found since.
+ */
+export function breakerCheck(ledger: Pick<LedgerPort, 'getCellMemory'>, cell: Cell): GateCheck {
+  return {
+    name: 'breaker',
+    async closedBecause() {
+      const memory = await ledger.getCellMemory(cell);
+      if (!memory.ok) return memory;
+      return answered(memory.value?.breakerOpen ? `a sweep at ${memory.value.at} opened it` : null);
+    },
+  };
 }
 
 function pauseCheck(ledger: Pick<LedgerPort, 'getPause'>): GateCheck {

@@ -5,7 +5,12 @@
  */
 import * as z from 'zod';
 import { actionEntrySchema, gateSchema, runReportSchema, runRequestSchema } from '../../domain/contracts.ts';
-import type { Cell } from '../../domain/finding.ts';
+import type { CallError, Cell } from '../../domain/finding.ts';
+import { answered, type Called, refused } from './call.ts';
+import { callError } from './errors.ts';
+
+/** An item as it comes from the table. */
+export type Item = Record<string, unknown>;
 
 /** Primary key of an item. */
 export interface Key {
@@ -16,7 +21,15 @@ export interface Key {
 const cellKey = (cell: Cell) => `${cell.accountId}#${cell.region}`;
 
 export const keys = {
-  lease: (name: string): Key => ({ pk: `lease#${name}`, sk: 'lease' }),
+  /** The last part of a name is the sort key, so that the leases below a name can be listed. */
+  lease: (name: string): Key => {
+    const slash = name.lastIndexOf('/');
+    return slash < 0
+      ? { pk: `lease#${name}`, sk: 'lease' }
+      : { pk: `lease#${name.slice(0, slash)}`, sk: `${keys.leasePrefix}${name.slice(slash + 1)}` };
+  },
+  leasesBelow: (name: string) => `lease#${name}`,
+  leasePrefix: 'lease#',
   run: (runId: string): Key => ({ pk: `run#${runId}`, sk: 'run' }),
   cellPrefix: 'cell#',
   cellReport: (runId: string, cell: Cell): Key => ({ pk: `run#${runId}`, sk: `${keys.cellPrefix}${cellKey(cell)}` }),
@@ -52,6 +65,7 @@ export const runRecordSchema = z.object({
   gate: gateSchema,
   report: runReportSchema.omit({ actions: true, cells: true }).nullable(),
   failure: nullableText,
+  executionArn: text.optional(),
 });
 
 export const entryRecordSchema = z.object({
@@ -80,8 +94,62 @@ export const memorySchema = z.object({
   at: text,
 });
 
+/** `execution`: see `LedgerPort.acquireLease`. Times are epoch milliseconds. */
+export const leaseSchema = z.object({
+  sk: text,
+  holder: text,
+  heldUntil: z.number(),
+  execution: text.optional(),
+});
+
 /** The one item that people write by hand, so plain attributes: `reason`, and `until` where the pause ends by itself. */
 export const pauseSchema = z.object({
   reason: text.min(1).max(500),
   until: z.iso.datetime({ offset: true }).nullish(),
 });
+
+/** Several of {@link bodyOf}; one that does not fit fails them all. */
+export function bodiesOf<S extends z.ZodType>(
+  call: string,
+  items: readonly Item[],
+  schema: S,
+): Called<readonly z.output<S>[]> {
+  const values: z.output<S>[] = [];
+  for (const item of items) {
+    const value = bodyOf(call, item, schema);
+    if (!value.ok) return value;
+    values.push(value.value);
+  }
+  return answered(values);
+}
+
+/** What an item holds; what does not fit its schema is an error, never "nothing there". */
+export function bodyOf<S extends z.ZodType>(call: string, item: Item, schema: S): Called<z.output<S>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(String(item.body));
+  } catch {
+    return corrupt(call, item, 'body: not JSON');
+  }
+  const parsed = schema.safeParse(value);
+  return parsed.success ? answered(parsed.data) : corrupt(call, item, issuesOf(parsed.error));
+}
+
+/** What a schema found wrong, in short. */
+export function issuesOf(error: z.ZodError): string {
+  return error.issues
+    .slice(0, 3)
+    .map((issue) => `${issue.path.map(String).join('.')}: ${issue.message}`)
+    .join('; ');
+}
+
+/** An item that does not hold what it should. */
+export function corrupt(call: string, item: Item, what: string) {
+  const message = `the item ${String(item.pk)} / ${String(item.sk)} does not hold what it should: ${what}`;
+  return problem(call, 'CorruptItem', message, 'look at the item in the table; delete it if it is not needed');
+}
+
+/** A failed answer of the ledger's own. */
+export function problem(call: CallError['call'], code: string, message: string, next: string) {
+  return refused(callError({ call, code, message, next }));
+}

@@ -2,7 +2,6 @@
 import {
   BatchGetCommand,
   BatchWriteCommand,
-  DeleteCommand,
   type DynamoDBDocumentClient,
   GetCommand,
   PutCommand,
@@ -11,20 +10,27 @@ import {
 } from '@aws-sdk/lib-dynamodb';
 import type * as z from 'zod';
 import { cellReportSchema } from '../../domain/contracts.ts';
-import type { CallError, InstanceHistory } from '../../domain/finding.ts';
+import type { InstanceHistory } from '../../domain/finding.ts';
 import type { Answer, LedgerPort } from '../../domain/ports.ts';
-import { answered, type Called, type Caller, mapAnswer, refused, sleep } from './call.ts';
-import { callError } from './errors.ts';
+import { answered, type Called, type Caller, mapAnswer, sleep } from './call.ts';
+import type { StateOf } from './executions.ts';
 import { chunksOf } from './isolate.ts';
+import { createLeases } from './leases.ts';
 import {
+  bodiesOf,
+  bodyOf,
+  corrupt,
   entryRecordSchema,
   historySchema,
+  type Item,
+  issuesOf,
   KEPT_DAYS,
   type Key,
   keys,
   LARGEST_BODY,
   memorySchema,
   pauseSchema,
+  problem,
   runRecordSchema,
 } from './ledger-items.ts';
 
@@ -34,9 +40,13 @@ const READS_PER_BATCH = 100;
 const BATCH_WAITS = [100, 200, 400, 800, 1600, 3200] as const;
 const ENTRIES_PER_PAGE = 50;
 
-type Item = Record<string, unknown>;
-
-export function createLedger(table: DynamoDBDocumentClient, tableName: string, caller: Caller): LedgerPort {
+/** @param stateOf - how far a durable execution is: by it a lease shows whether its holder is dead. */
+export function createLedger(
+  table: DynamoDBDocumentClient,
+  tableName: string,
+  caller: Caller,
+  stateOf: StateOf,
+): LedgerPort {
   const inDays = (days: number) => Math.floor(Date.now() / 1000) + days * 86_400;
 
   async function get(key: Key): Promise<Called<Item | null>> {
@@ -144,58 +154,7 @@ export function createLedger(table: DynamoDBDocumentClient, tableName: string, c
   }
 
   return {
-    async acquireLease(name, holder, seconds) {
-      const key = keys.lease(name);
-      // Twice: the lease may be given back between the refusal and the look at who holds it.
-      for (let attempt = 0; ; attempt++) {
-        const now = Date.now();
-        const answer = await caller.call({
-          call: 'dynamodb:PutItem',
-          // Taking one's own lease again is allowed, so a lost answer may be asked for again.
-          effect: 'repeatable',
-          send: (options) =>
-            table.send(
-              new PutCommand({
-                TableName: tableName,
-                Item: { ...key, holder, heldUntil: now + seconds * 1000, expiresAt: inDays(KEPT_DAYS.lease) + seconds },
-                ConditionExpression: 'attribute_not_exists(#pk) OR #heldUntil <= :now OR #holder = :holder',
-                ExpressionAttributeNames: { '#pk': 'pk', '#heldUntil': 'heldUntil', '#holder': 'holder' },
-                ExpressionAttributeValues: { ':now': now, ':holder': holder },
-              }),
-              options,
-            ),
-        });
-        if (answer.ok) return answered({ held: true, holder });
-        if (answer.error.code !== 'ConditionalCheckFailedException') return answer;
-        const item = await get(key);
-        if (!item.ok) return item;
-        const other = item.value?.holder;
-        if (typeof other === 'string') return answered({ held: false, holder: other });
-        if (item.value !== null) return corrupt('dynamodb:GetItem', item.value, 'holder: not a string');
-        if (attempt > 0) return answered({ held: false, holder: 'unknown: it was given back and taken again' });
-      }
-    },
-
-    async releaseLease(name, holder) {
-      const answer = await caller.call({
-        call: 'dynamodb:DeleteItem',
-        effect: 'repeatable',
-        send: (options) =>
-          table.send(
-            new DeleteCommand({
-              TableName: tableName,
-              Key: { ...keys.lease(name) },
-              ConditionExpression: '#holder = :holder',
-              ExpressionAttributeNames: { '#holder': 'holder' },
-              ExpressionAttributeValues: { ':holder': holder },
-            }),
-            options,
-          ),
-      });
-      // Not ours any more: nothing to give back.
-      if (!answer.ok && answer.error.code === 'ConditionalCheckFailedException') return answered(null);
-      return mapAnswer(answer, () => null);
-    },
+    ...createLeases({ table, tableName, caller, get, query, stateOf }),
 
     putRun: (record) => put(keys.run(record.runId), record, KEPT_DAYS.run),
     getRun: (runId) => getBody(keys.run(runId), runRecordSchema),
@@ -296,49 +255,7 @@ async function pauseBefore(attempt: number): Promise<boolean> {
   return true;
 }
 
-function bodiesOf<S extends z.ZodType>(
-  call: string,
-  items: readonly Item[],
-  schema: S,
-): Called<readonly z.output<S>[]> {
-  const values: z.output<S>[] = [];
-  for (const item of items) {
-    const value = bodyOf(call, item, schema);
-    if (!value.ok) return value;
-    values.push(value.value);
-  }
-  return answered(values);
-}
-
-/** What an item holds; what does not fit its schema is an error, never "nothing there". */
-function bodyOf<S extends z.ZodType>(call: string, item: Item, schema: S): Called<z.output<S>> {
-  let value: unknown;
-  try {
-    value = JSON.parse(String(item.body));
-  } catch {
-    return corrupt(call, item, 'body: not JSON');
-  }
-  const parsed = schema.safeParse(value);
-  return parsed.success ? answered(parsed.data) : corrupt(call, item, issuesOf(parsed.error));
-}
-
-function issuesOf(error: z.ZodError): string {
-  return error.issues
-    .slice(0, 3)
-    .map((issue) => `${issue.path.map(String).join('.')}: ${issue.message}`)
-    .join('; ');
-}
-
-function corrupt(call: string, item: Item, what: string) {
-  const message = `the item ${String(item.pk)} / ${String(item.sk)} does not hold what it should: ${what}`;
-  return problem(call, 'CorruptItem', message, 'look at the item in the table; delete it if it is not needed');
-}
-
 function unprocessed(call: string, count: number) {
   const next = 'run again; if it stays, look at the throttled requests of the table';
   return problem(call, 'UnprocessedItems', `${count} items were left undone to the end`, next);
-}
-
-function problem(call: CallError['call'], code: string, message: string, next: string) {
-  return refused(callError({ call, code, message, next }));
 }

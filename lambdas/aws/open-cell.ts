@@ -8,8 +8,9 @@ import { type CellClients, createCellClients, createHomeClients, createStsClient
 import { createConsole } from './console.ts';
 import { type Deployment, nextFunction } from './deployment.ts';
 import { callError } from './errors.ts';
+import { createStateOf } from './executions.ts';
 import { createFleet } from './fleet.ts';
-import { createGate } from './gate.ts';
+import { breakerCheck, createGate } from './gate.ts';
 import { type CellKnowledge, createCellKnowledge } from './knowledge.ts';
 import { createLedger } from './ledger.ts';
 import { createNews } from './news.ts';
@@ -68,12 +69,15 @@ export function createOpenCell(deployment: Deployment, wire: Wire = {}): OpenCel
     const opening = open(cell, quotaShare);
     const { clients } = opening;
     const caller = callerOf(opening.pacer, wire);
+    const ledger = createLedger(home.table, deployment.tableName, caller, createStateOf(home.lambda, caller));
     return {
       ...readingPorts(cell, opening, caller),
       runCommand: createRunCommand(clients, caller, deployment, wire.settleMilliseconds),
       power: createPower(clients, caller, deployment.policy.tags),
-      ledger: createLedger(home.table, deployment.tableName, caller),
+      ledger,
       news: createNews(home, caller, deployment),
+      gate: createGate(home, caller, ledger, deployment.policy),
+      breaker: breakerCheck(ledger, cell),
     };
   };
 }
@@ -104,7 +108,8 @@ export async function readAccountId(region: string, wire: Wire = {}): Promise<An
 export function createHubPorts(deployment: Deployment, wire: Wire = {}): HubPorts {
   const clients = createHomeClients(deployment.home.region, wire);
   const caller = callerOf(createPacer(deployment.policy.quotaShare), wire);
-  const ledger = createLedger(clients.table, deployment.tableName, caller);
+  const stateOf = createStateOf(clients.lambda, caller);
+  const ledger = createLedger(clients.table, deployment.tableName, caller, stateOf);
   return {
     clock,
     tally: caller,
@@ -115,6 +120,7 @@ export function createHubPorts(deployment: Deployment, wire: Wire = {}): HubPort
     policy: deployment.policy,
     startSweep: (name, payload) =>
       startDurable(clients.lambda, caller, nextFunction(deployment, 'sweep'), name, payload),
+    sweepState: stateOf,
   };
 }
 

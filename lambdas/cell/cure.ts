@@ -3,11 +3,13 @@ import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { ActionEntry, Outcome, RunbookOutput } from '../../domain/contracts.ts';
 import type { CallError } from '../../domain/finding.ts';
 import { type HistoryEvent, nextHistory } from '../../domain/history.ts';
+import { cellLease } from '../../domain/lease.ts';
 import type { CallTally, CellPorts, CommandResult, RunbookDocument } from '../../domain/ports.ts';
 import { diagnosisOf, type OutcomeMeta, outcomeOfRunbook, readRunbookOutput } from '../../domain/runbook-result.ts';
 import { canaryVerdict } from '../../domain/safety.ts';
 import { ALL_ITEMS, addTally, durableRunner, NO_CALLS, type Runner } from '../durable.ts';
 import { mustAnswer } from '../errors.ts';
+import { takeLease } from '../lease.ts';
 import type { Tempo } from '../tempo.ts';
 import { type Batch, batchesFor, SEND_AT_ONCE } from './batches.ts';
 import { deferEntries, mayGoOn } from './go-on.ts';
@@ -166,7 +168,9 @@ async function cureBatch(
   comment: string,
   tempo: Tempo,
 ): Promise<CureResult> {
-  const command = { batch, document, comment, maxErrors: input.policy.resize.maxErrors };
+  const holder = { runId: input.runId, execution: context.executionContext.durableExecutionArn };
+  const stillOurs = () => takeLease(ports.ledger, cellLease(input.cell), holder);
+  const command = { batch, document, comment, maxErrors: input.policy.resize.maxErrors, stillOurs };
   const sent = await sendOnce(context, ports, command, tempo);
   await waitForEnd(context, ports, sent, batch.instanceIds.length - sent.refused.length, tempo);
   return durableRunner(context).step('record', () => recordBatch(ports, input.runId, batch, sent));
@@ -228,9 +232,13 @@ export async function assessInstances(
 ): Promise<CureResult> {
   let sum = NOTHING_CURED;
   for (let i = 0; i < instanceIds.length; i += SEND_AT_ONCE) {
-    const wave = instanceIds.slice(i, i + SEND_AT_ONCE);
     const part = `${name}-${i / SEND_AT_ONCE}`;
-    sum = addCures(sum, await cureWave(context, ports, input, document, 'plan', wave, part, tempo));
+    const go = await nextWave(context, ports, input, instanceIds.slice(i, i + SEND_AT_ONCE), part);
+    if (!go.go) {
+      await deferAll(durableRunner(context), ports, input, [instanceIds.slice(i)], `${name}-defer`, go.why);
+      return sum;
+    }
+    sum = addCures(sum, await cureWave(context, ports, input, document, 'plan', go.wave, part, tempo));
   }
   return sum;
 }
@@ -251,22 +259,44 @@ export async function resizeInstances(
   const run = durableRunner(context);
   let sum = NOTHING_CURED;
   for (const [w, wave] of waves.entries()) {
-    const go = await run.step(`${name}-${w}-go`, () => mayGoOn(ports, input));
+    const go = await nextWave(context, ports, input, wave, `${name}-${w}`);
     if (!go.go) {
-      await deferWaves(run, ports, input, waves.slice(w), `${name}-defer`, go.why);
+      await deferAll(run, ports, input, waves.slice(w), `${name}-defer`, go.why);
       return sum;
     }
-    const done = await cureWave(context, ports, input, document, 'apply', wave, `${name}-${w}`, tempo);
+    if (go.wave.length === 0) continue;
+    const done = await cureWave(context, ports, input, document, 'apply', go.wave, `${name}-${w}`, tempo);
     sum = addCures(sum, done);
     const verdict = canaryVerdict(done.results, input.policy.resize.maxErrors);
     if (verdict.goOn) continue;
-    await deferWaves(run, ports, input, waves.slice(w + 1), `${name}-defer`, verdict.reason);
+    await deferAll(run, ports, input, waves.slice(w + 1), `${name}-defer`, verdict.reason);
     return sum;
   }
   return sum;
 }
 
-async function deferWaves(
+/** Whether the next wave may go, and without those that a restart of another run is at work on: these are put off. */
+async function nextWave(
+  context: DurableContext,
+  ports: CellPorts,
+  input: CellInput,
+  wave: readonly string[],
+  name: string,
+): Promise<{ go: true; wave: readonly string[] } | { go: false; why: string }> {
+  const { durableExecutionArn } = context.executionContext;
+  return durableRunner(context).step(`${name}-go`, async () => {
+    const go = await mayGoOn(ports, input, durableExecutionArn);
+    if (!go.go) return go;
+    const taken = go.busy.filter(({ instanceId }) => wave.includes(instanceId));
+    for (const { instanceId, holder } of taken) {
+      const why = `the run ${holder} is at work on it`;
+      await deferEntries(ports, input.runId, [instanceId], 'resize-budget', why);
+    }
+    return { go: true, wave: wave.filter((id) => !taken.some(({ instanceId }) => instanceId === id)) };
+  });
+}
+
+async function deferAll(
   run: Runner,
   ports: CellPorts,
   input: CellInput,

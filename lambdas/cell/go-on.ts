@@ -1,41 +1,57 @@
 /** Between two waves: may this run still act, and what becomes of those it may not act on any more. */
 import type { CallError } from '../../domain/finding.ts';
-import type { CellPorts, EntryRecord } from '../../domain/ports.ts';
+import { cellLease, instanceLeases } from '../../domain/lease.ts';
+import type { CellPorts, EntryRecord, HeldLease } from '../../domain/ports.ts';
+import { type Place, placeOf } from '../../domain/safety.ts';
 import { mustAnswer } from '../errors.ts';
+import { askGate } from '../gate.ts';
+import { takeLease } from '../lease.ts';
 import type { CellInput } from './survey.ts';
 
-/** Longer than any wave takes; renewed before each. */
-export const CELL_LEASE_SECONDS = 3 * 3600;
-
-export function cellLease(input: CellInput): string {
-  return `cell#${input.cell.accountId}/${input.cell.region}`;
+interface Closed {
+  readonly go: false;
+  readonly why: string;
 }
 
-export type GoOn =
-  /** `room`: how many machines may be down beside those that are down already. */
-  { readonly go: true; readonly room: number } | { readonly go: false; readonly why: string };
+/** `busy`: machines that a restart of another run is at work on, and must be left to it. */
+export type GoOn = { readonly go: true; readonly busy: readonly { instanceId: string; holder: string }[] } | Closed;
+/** `down`: machines of the cell that this service has down or in cure, whichever run took them down. */
+export type MayRestart = { readonly go: true; readonly down: readonly Place[] } | Closed;
 
-/** Renews the cell's lease and asks whether acting was paused meanwhile. What cannot be read closes. */
-export async function mayGoOn(ports: CellPorts, input: CellInput): Promise<GoOn> {
-  const lease = mustAnswer(await ports.ledger.acquireLease(cellLease(input), input.runId, CELL_LEASE_SECONDS));
-  if (!lease.held) return { go: false, why: `the run ${lease.holder} has taken over this cell` };
-  const pause = await ports.ledger.getPause();
-  if (!pause.ok) return { go: false, why: `whether acting is paused cannot be read (${says(pause.error)})` };
-  if (pause.value) return { go: false, why: `acting was paused: ${pause.value.reason}` };
-  return { go: true, room: input.policy.restart.maxInFlight };
+/**
+ * Takes the cell's lease again, asks the whole gate, and looks which machines others are at work on. What cannot be read
+ * closes.
+ */
+export async function mayGoOn(ports: CellPorts, input: CellInput, execution: string): Promise<GoOn> {
+  const lease = await takeLease(ports.ledger, cellLease(input.cell), { runId: input.runId, execution });
+  if (!lease.ok) return closed(`the lease of this cell is not ours any more (${says(lease.error)})`);
+  const gate = await askGate(ports.gate);
+  if (!gate.open) return closed(gate.reasons.join('; '));
+  const leases = await ports.ledger.listLeases(instanceLeases(input.cell));
+  if (!leases.ok) return closed(`which machines other runs are at work on cannot be read (${says(leases.error)})`);
+  const others = leases.value.filter(({ holder }: HeldLease) => holder !== input.runId);
+  return { go: true, busy: others.map(({ part, holder }) => ({ instanceId: part, holder })) };
 }
 
-/** As {@link mayGoOn}, and how many machines this service has down in the cell, whichever run stopped them. */
-export async function mayRestart(ports: CellPorts, input: CellInput): Promise<GoOn> {
-  const go = await mayGoOn(ports, input);
+/** As {@link mayGoOn}, and the breaker; and what is down already. */
+export async function mayRestart(ports: CellPorts, input: CellInput, execution: string): Promise<MayRestart> {
+  const go = await mayGoOn(ports, input, execution);
   if (!go.go) return go;
+  const breaker = await askGate(input.pastBreaker ? [] : [ports.breaker]);
+  if (!breaker.open) return closed(breaker.reasons.join('; '));
   const marked = await ports.power.listMarked();
-  if (!marked.ok) return { go: false, why: `what we have stopped already cannot be listed (${says(marked.error)})` };
-  const down = marked.value.filter(({ instance }) => instance.state !== 'running');
-  const room = go.room - down.length;
-  if (room > 0) return { go: true, room };
-  const ids = down.map(({ instance }) => instance.instanceId).slice(0, 5);
-  return { go: false, why: `${down.length} machines stopped by this service are not back yet (${ids.join(', ')})` };
+  if (!marked.ok) return closed(`what we have stopped already cannot be listed (${says(marked.error)})`);
+  const stopped = marked.value.map(({ instance }) => instance).filter(({ state }) => state !== 'running');
+  const known = new Set(stopped.map(({ instanceId }) => instanceId));
+  const others = go.busy.map(({ instanceId }) => instanceId).filter((id) => !known.has(id));
+  const inCure = others.length > 0 ? await ports.fleet.describeInstances(others) : { ok: true as const, value: [] };
+  if (!inCure.ok) return closed(`the machines that other runs are at work on cannot be read (${says(inCure.error)})`);
+  const { spread } = input.policy.restart;
+  return { go: true, down: [...stopped, ...inCure.value].map((instance) => placeOf(instance, spread)) };
+}
+
+function closed(why: string): Closed {
+  return { go: false, why };
 }
 
 function says({ call, code, message }: CallError): string {

@@ -43,6 +43,15 @@ function whyRefused(planned: EntryRecord | undefined, now: ActionEntry): string 
   return driftFrom(planned?.entry, now);
 }
 
+/** Triage. Where nothing but the open breaker forbids a restart and a person may pass it, the restart, saying so. */
+function decide(asked: TriageInput, { mode, pastBreaker }: CellInput): Decision {
+  const decision = triage(asked);
+  if (decision.code !== 'breaker-open' || !pastBreaker) return decision;
+  const without = triage({ ...asked, breaker: { open: false, reason: null } });
+  const how = mode === 'plan' ? 'only applying this plan restarts it' : 'a person applies the plan of it';
+  return { ...without, reason: `${without.reason} The breaker is open (${asked.breaker.reason}): ${how}.` };
+}
+
 /** Judges one page of the records of a pass, in order of instance id, and writes the plan's entries. */
 export async function judgePage(
   ports: CellPorts,
@@ -91,7 +100,7 @@ export async function judgePage(
     if (unread === null && needsPreflight(judge())) {
       finding = { ...finding, preflight: await ports.fleet.preflight(finding.instance) };
     }
-    const decision = unread === null ? triage(judge()) : signOfLifeNotExcluded(unread);
+    const decision = unread === null ? decide(judge(), input) : signOfLifeNotExcluded(unread);
     let entry = entryOf(finding, decision, input.policy, ports.clock.now());
     const drift = input.planId ? whyRefused(plan.get(entry.instanceId), entry) : null;
     if (drift !== null) entry = refused(entry, drift);

@@ -1,8 +1,10 @@
 /** Restarting the machines of a pass, wave by wave, each machine in a durable child of its own. */
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
-import type { CallError } from '../../domain/finding.ts';
+import type { CallError, Finding } from '../../domain/finding.ts';
 import type { CallTally, CellPorts, RunbookDocument } from '../../domain/ports.ts';
+import { nextRestartWave, type Place, placeOf } from '../../domain/safety.ts';
 import { ALL_ITEMS, addTally, durableRunner, NO_CALLS } from '../durable.ts';
+import { mustAnswer } from '../errors.ts';
 import type { RestartInput, RestartResult } from '../restart/workflow.ts';
 import { deferEntries, mayRestart } from './go-on.ts';
 import { type CellInput, mergeErrors } from './survey.ts';
@@ -28,7 +30,8 @@ function addRestarted(a: Restarted, b: Restarted): Restarted {
 }
 
 /**
- * Restarts in waves, the first of one machine. One that does not come back ends it: the rest waits for the next run,
+ * Restarts in waves, the first of one machine; none takes down more of a zone, or of what belongs together, than policy
+ * allows. One that does not come back ends it: the rest waits for the next run,
  * rather than machine after machine being stopped where none can start.
  */
 export async function restartInstances(
@@ -40,23 +43,35 @@ export async function restartInstances(
   name: string,
   restartFunctionArn: string,
 ): Promise<Restarted> {
+  if (instanceIds.length === 0) return NOTHING_RESTARTED;
   const run = durableRunner(context);
+  const { durableExecutionArn } = context.executionContext;
+  let waiting = await run.step(`${name}-places`, () => placesOf(ports, input, instanceIds));
   let sum = NOTHING_RESTARTED;
-  for (let w = 0, at = 0; at < instanceIds.length; w++) {
-    const go = await run.step(`${name}-${w}-go`, () => mayRestart(ports, input));
-    const wave = go.go ? instanceIds.slice(at, at + (w === 0 ? 1 : go.room)) : [];
-    const done = go.go
-      ? await restartWave(context, input, document, wave, `${name}-${w}`, restartFunctionArn)
-      : NOTHING_RESTARTED;
+  for (let w = 0; waiting.length > 0; w++) {
+    const go = await run.step(`${name}-${w}-go`, () => mayRestart(ports, input, durableExecutionArn));
+    const { wave, bound } = go.go
+      ? nextRestartWave(waiting, go.down, input.policy.restart, w === 0)
+      : { wave: [], bound: go.why };
+    const done =
+      bound === null
+        ? await restartWave(context, input, document, wave, `${name}-${w}`, restartFunctionArn)
+        : NOTHING_RESTARTED;
     sum = addRestarted(sum, done);
-    at += wave.length;
-    const why = go.go ? done.failed : go.why;
+    waiting = waiting.filter(({ instanceId }) => !wave.includes(instanceId));
+    const why = bound ?? done.failed;
     if (why === null) continue;
-    const rest = instanceIds.slice(at);
+    const rest = waiting.map(({ instanceId }) => instanceId);
     await run.step(`${name}-defer`, () => deferEntries(ports, input.runId, rest, 'restart-budget', why));
     return sum;
   }
   return sum;
+}
+
+/** Zone and tag value of those to be restarted, as the survey found them. */
+async function placesOf(ports: CellPorts, input: CellInput, instanceIds: readonly string[]): Promise<readonly Place[]> {
+  const records = mustAnswer(await ports.ledger.getEntries(input.runId, input.cell, instanceIds));
+  return records.map(({ finding }) => placeOf((JSON.parse(finding) as Finding).instance, input.policy.restart.spread));
 }
 
 async function restartWave(
@@ -67,7 +82,7 @@ async function restartWave(
   name: string,
   restartFunctionArn: string,
 ): Promise<Restarted> {
-  const { runId, cell, policy } = input;
+  const { runId, cell, policy, pastBreaker } = input;
   const done = await context.map(
     name,
     [...wave],
@@ -76,6 +91,7 @@ async function restartWave(
         runId,
         cell,
         policy,
+        pastBreaker,
         instanceId,
         document,
       }),

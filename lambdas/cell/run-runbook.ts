@@ -12,6 +12,8 @@ export interface RunbookCommand {
   /** Unique for its purpose within the run and the cell; at most 100 characters. */
   readonly comment: string;
   readonly maxErrors: string;
+  /** Asked in the very step that sends: an error means that these instances are not ours any more. */
+  readonly stillOurs: () => Promise<Answer<null>>;
 }
 
 /** What SendCommand came to. `commandIds` is empty when nothing was sent. */
@@ -47,7 +49,10 @@ export async function sendOnce(
   };
   const nothing = { commandIds: [], refused: [], sentAt };
   for (const name of ['send', 'send-again']) {
-    const once = await atMostOnce<SendAnswer>(context, name, () => ports.runCommand.send(request));
+    const once = await atMostOnce<SendAnswer>(context, name, async () => {
+      const ours = await command.stillOurs();
+      return ours.ok ? ports.runCommand.send(request) : ours;
+    });
     if (once.done && once.value.ok) return { ...once.value.value, sentAt, error: null };
     await run.wait(`${name}-settle`, tempo.effectVisibleSeconds);
     const found = await run.step(`${name}-look`, () => ports.runCommand.findSent(command.comment, sentAt));

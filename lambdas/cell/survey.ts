@@ -23,6 +23,9 @@ export interface CellInput {
   readonly maxRestarts: number | null;
   /** Apply exactly what this earlier run planned. */
   readonly planId: string | null;
+  /** A person names these very instances and looks at the plan before it is applied: then an open breaker is reported and
+   * does not forbid their restart. */
+  readonly pastBreaker: boolean;
 }
 
 /** Where a page of instances comes from. */

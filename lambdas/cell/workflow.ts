@@ -6,13 +6,14 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { CellReport } from '../../domain/contracts.ts';
 import type { CallError } from '../../domain/finding.ts';
+import { cellLease } from '../../domain/lease.ts';
 import type { CellMemory, CellPorts, EntryRecord, OpenCell, RunbookDocument } from '../../domain/ports.ts';
 import { nextCellMemory, resizeWaves } from '../../domain/safety.ts';
 import { addTally, durableRunner, type Runner } from '../durable.ts';
-import { mustAnswer } from '../errors.ts';
+import { CallFailedError, mustAnswer } from '../errors.ts';
+import { takeLease } from '../lease.ts';
 import type { Tempo } from '../tempo.ts';
 import { assessInstances, resizeInstances } from './cure.ts';
-import { CELL_LEASE_SECONDS, cellLease } from './go-on.ts';
 import {
   type CellState,
   countsOf,
@@ -48,19 +49,13 @@ type Opening =
   | { readonly ready: false; readonly status: CellReport['status']; readonly error: CallError };
 
 /** Lease, memory, and in apply mode the document, pinned. */
-async function openRun(ports: CellPorts, input: CellInput): Promise<Opening> {
+async function openRun(ports: CellPorts, input: CellInput, execution: string): Promise<Opening> {
   const memory = mustAnswer(await ports.ledger.getCellMemory(input.cell));
   if (input.mode === 'plan') return { ready: true, memory, document: null };
-  const lease = mustAnswer(await ports.ledger.acquireLease(cellLease(input), input.runId, CELL_LEASE_SECONDS));
-  if (!lease.held) {
-    const error: CallError = {
-      call: 'lease',
-      code: 'HeldByAnotherRun',
-      message: `the apply run ${lease.holder} is working on this cell`,
-      next: 'Wait until that run is done, or until its lease expires; then run again.',
-      kind: 'failed',
-    };
-    return { ready: false, status: 'skipped', error };
+  const lease = await takeLease(ports.ledger, cellLease(input.cell), { runId: input.runId, execution });
+  if (!lease.ok) {
+    if (lease.error.call !== 'lease') throw new CallFailedError(lease.error);
+    return { ready: false, status: 'skipped', error: lease.error };
   }
   const document = await ports.runCommand.resolveDocument();
   return document.ok
@@ -74,7 +69,7 @@ export function cellWorkflow({ openCell, restartFunctionArn, tempo }: CellDeploy
     const ports = openCell(input.cell, input.policy.quotaShare);
     const run = durableRunner(context);
     let state = freshState(input);
-    const opening = await run.step('open', () => openRun(ports, input));
+    const opening = await run.step('open', () => openRun(ports, input, context.executionContext.durableExecutionArn));
     if (!opening.ready) {
       state = { ...state, errors: [opening.error] };
       if (opening.status === 'not-ready') await run.step('release', () => release(ports, input));
@@ -124,7 +119,7 @@ export function cellWorkflow({ openCell, restartFunctionArn, tempo }: CellDeploy
 }
 
 async function release(ports: CellPorts, input: CellInput): Promise<null> {
-  return mustAnswer(await ports.ledger.releaseLease(cellLease(input), input.runId));
+  return mustAnswer(await ports.ledger.releaseLease(cellLease(input.cell), input.runId));
 }
 
 /** Keeps what the next sweep's breaker needs, and the cell's part of the report. */

@@ -3,7 +3,7 @@ import type { Wire } from '../aws/clients.ts';
 import { type Deployment, deploymentFromEnvironment } from '../aws/deployment.ts';
 import { createHubPorts, createOpenCell } from '../aws/open-cell.ts';
 import { lazily } from '../lazily.ts';
-import { reconcile } from './reconcile.ts';
+import { reconcile, type Told } from './reconcile.ts';
 
 /** Some cells could not be reconciled. Thrown so that the function's error alarm fires; everything else was done. */
 export class ReconcileIncompleteError extends Error {
@@ -12,8 +12,10 @@ export class ReconcileIncompleteError extends Error {
 
 /** The handler for a deployment; `wire` is how a simulated region takes AWS's place. */
 export function createHandler(deployment: Deployment, wire?: Wire) {
+  // As long as this process lives, which the schedule of five minutes keeps warm.
+  const told: Told = new Map();
   return async () => {
-    const done = await reconcile(createHubPorts(deployment, wire), createOpenCell(deployment, wire));
+    const done = await reconcile(createHubPorts(deployment, wire), createOpenCell(deployment, wire), told);
     if (done.errors.length > 0) throw new ReconcileIncompleteError(JSON.stringify(done));
     return done;
   };

@@ -3,12 +3,16 @@ import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { RestartMethod } from '../../domain/contracts.ts';
 import type { CallError, InstanceFacts } from '../../domain/finding.ts';
 import type { Answer, CellPorts } from '../../domain/ports.ts';
-import { atMostOnce, durableRunner } from '../durable.ts';
+import { atMostOnce, durableRunner, type Once } from '../durable.ts';
 import type { Tempo } from '../tempo.ts';
 
-/** How a power cycle ended. `back`: SSM's agent answers again. Everything else says what a person needs to know. */
+/**
+ * How a power cycle ended. `back`: SSM's agent answers again. `forbidden`: it was about to begin, and must not any more.
+ * Everything else says what a person needs to know.
+ */
 export type PowerCycle =
   | { readonly result: 'back'; readonly backAt: string }
+  | { readonly result: 'forbidden'; readonly why: string }
   | {
       readonly result: 'untouched' | 'failed' | 'awaiting-capacity';
       readonly message: string;
@@ -17,6 +21,7 @@ export type PowerCycle =
     };
 
 type Failure = Extract<PowerCycle, { message: string }>;
+type Forbidden = Extract<PowerCycle, { result: 'forbidden' }>;
 
 function failed(message: string, next: string, error: CallError | null = null): Failure {
   return { result: 'failed', message, next, error };
@@ -36,6 +41,14 @@ interface Look {
   readonly stateReason: string | null;
 }
 
+/** What is asked and done right before a power call that takes a machine down. */
+export interface BeforePower {
+  /** Keeps the attempt. */
+  readonly remember: () => Promise<void>;
+  /** Why the call must not be made any more; null: it may. Asked in the very step that makes it. */
+  readonly whyNot: () => Promise<string | null>;
+}
+
 /** Runs the power cycle of one instance. */
 export class PowerCycler {
   readonly #context: DurableContext;
@@ -52,19 +65,33 @@ export class PowerCycler {
     this.#tempo = tempo;
   }
 
-  /** Stops and starts, or reboots, and waits until the agent answers. @param beforePower done just before the power call. */
-  run(method: RestartMethod, beforePower: () => Promise<void>): Promise<PowerCycle> {
-    return method === 'reboot' ? this.#reboot(beforePower) : this.#stopAndStart(beforePower);
+  /** Stops and starts, or reboots, and waits until the agent answers. */
+  run(method: RestartMethod, before: BeforePower): Promise<PowerCycle> {
+    return method === 'reboot' ? this.#reboot(before) : this.#stopAndStart(before);
   }
 
-  async #stopAndStart(beforePower: () => Promise<void>): Promise<PowerCycle> {
+  /** A call that takes the machine down, begun at most once and only if nothing forbids it in that moment. */
+  async #takeDown(
+    name: string,
+    { whyNot }: BeforePower,
+    call: () => Promise<Answer<null>>,
+  ): Promise<Once<Answer<null>> | Forbidden> {
+    const once = await atMostOnce<Answer<null> | Forbidden>(this.#context, name, async () => {
+      const why = await whyNot();
+      return why === null ? call() : { result: 'forbidden', why };
+    });
+    if (!once.done) return once;
+    return 'result' in once.value ? once.value : { done: true, value: once.value };
+  }
+
+  async #stopAndStart(before: BeforePower): Promise<PowerCycle> {
     const marked = await this.#step('mark', () => this.#ports.power.markStopped(this.#instanceId, this.#runId));
     if (!marked.ok) {
       const message = `The tag that says we stop it could not be set (${says(marked.error)}), so nothing was stopped.`;
       return { result: 'untouched', message, next: marked.error.next, error: marked.error };
     }
-    await beforePower();
-    const stopped = await this.#stop();
+    await before.remember();
+    const stopped = await this.#stop(before);
     if (stopped) return stopped;
     const started = await this.#start();
     if (started) return started;
@@ -76,9 +103,13 @@ export class PowerCycler {
   }
 
   /** null: it is stopped. */
-  async #stop(): Promise<Failure | null> {
+  async #stop(before: BeforePower): Promise<Failure | Forbidden | null> {
     for (const name of ['stop', 'stop-again']) {
-      const once = await atMostOnce<Answer<null>>(this.#context, name, () => this.#ports.power.stop(this.#instanceId));
+      const once = await this.#takeDown(name, before, () => this.#ports.power.stop(this.#instanceId));
+      if ('result' in once) {
+        await this.#step('unmark-untouched', () => this.#ports.power.unmarkStopped(this.#instanceId));
+        return once;
+      }
       if (once.done && once.value.ok) break;
       // The answer is missing or a refusal, and a refusal may be wrong about its effect: the state decides. One that
       // cannot be read is no `running`: the tag stays, and the waiting goes on.
@@ -149,22 +180,21 @@ export class PowerCycler {
    * A reboot leaves no trace in the state of the instance. If the answer was lost, a new boot on the console or an agent
    * that answers shows that it happened; only if neither comes within the agent's time it is asked for once more.
    */
-  async #reboot(beforePower: () => Promise<void>): Promise<PowerCycle> {
-    await beforePower();
-    const before = await this.#step('console-before', () => this.#ports.console.read(this.#instanceId, null));
+  async #reboot(before: BeforePower): Promise<PowerCycle> {
+    await before.remember();
+    const consoleBefore = await this.#step('console-before', () => this.#ports.console.read(this.#instanceId, null));
     for (const name of ['reboot', 'reboot-again']) {
       const since = await this.#now(`${name}-time`);
-      const once = await atMostOnce<Answer<null>>(this.#context, name, () =>
-        this.#ports.power.reboot(this.#instanceId),
-      );
+      const once = await this.#takeDown(name, before, () => this.#ports.power.reboot(this.#instanceId));
+      if ('result' in once) return once;
       if (once.done && !once.value.ok && !once.value.lost) return untouched('rebooted', once.value.error);
       const back = await this.#waitForAgent(since, name);
       if (back.result === 'back' || (once.done && once.value.ok)) return back;
       const after = await this.#step(`${name}-look`, () => this.#ports.console.read(this.#instanceId, null));
       const rebooted =
-        before.status !== 'read' ||
+        consoleBefore.status !== 'read' ||
         after.status !== 'read' ||
-        after.evidence.boots > before.evidence.boots ||
+        after.evidence.boots > consoleBefore.evidence.boots ||
         after.evidence.currentBoot === false;
       if (rebooted) return back;
     }

@@ -4,8 +4,10 @@ import type { Outcome, RestartMethod } from '../../domain/contracts.ts';
 import { evidenceKey } from '../../domain/evidence.ts';
 import type { CallError, Finding } from '../../domain/finding.ts';
 import { type HistoryEvent, nextHistory } from '../../domain/history.ts';
+import { cellLease, instanceLease } from '../../domain/lease.ts';
 import type { CallTally, CellPorts, EntryRecord, OpenCell, RunbookDocument } from '../../domain/ports.ts';
 import { type Decision, triage } from '../../domain/triage.ts';
+import { sentence } from '../../domain/triage-words.ts';
 import { batchesFor, overflowedAt } from '../cell/batches.ts';
 import { recordBatch } from '../cell/cure.ts';
 import { signOfLifeNotExcluded, whyUnread } from '../cell/judge.ts';
@@ -13,12 +15,14 @@ import { conclude, withoutReading } from '../cell/record.ts';
 import { sendOnce, waitForEnd } from '../cell/run-runbook.ts';
 import { type CellInput, findingsOf, mergeErrors } from '../cell/survey.ts';
 import { addTally, durableRunner, NO_CALLS, type Runner } from '../durable.ts';
-import { mustAnswer } from '../errors.ts';
+import { CallFailedError, mustAnswer } from '../errors.ts';
+import { askGate } from '../gate.ts';
+import { type Holder, takeLease } from '../lease.ts';
 import type { Tempo } from '../tempo.ts';
 import { type PowerCycle, PowerCycler } from './power-cycle.ts';
 
 /** What `cell` asks of `restart`. */
-export interface RestartInput extends Pick<CellInput, 'runId' | 'cell' | 'policy'> {
+export interface RestartInput extends Pick<CellInput, 'runId' | 'cell' | 'policy' | 'pastBreaker'> {
   readonly instanceId: string;
   readonly document: RunbookDocument;
 }
@@ -31,8 +35,6 @@ export interface RestartResult {
   readonly tally: CallTally;
 }
 
-const LEASE_SECONDS = 3 * 3600;
-
 /** The second look: what is so now, and what the same triage says of it. */
 type SecondLook =
   | { readonly go: 'restart'; readonly method: RestartMethod; readonly evidenceKey: string }
@@ -44,19 +46,23 @@ export function restartWorkflow(openCell: OpenCell, tempo: Tempo) {
   return async (input: RestartInput, context: DurableContext): Promise<RestartResult> => {
     const ports = openCell(input.cell, input.policy.quotaShare);
     const run = durableRunner(context);
-    const lease = `instance#${input.cell.accountId}/${input.cell.region}/${input.instanceId}`;
-    const taken = await run.step('lease', async () =>
-      mustAnswer(await ports.ledger.acquireLease(lease, input.runId, LEASE_SECONDS)),
-    );
-    if (!taken.held) {
-      const why = `The run ${taken.holder} is working on this instance.`;
-      return finish(run, ports, input, declined(why, 'Nothing: that run reports what it does.'));
+    const lease = instanceLease(input.cell, input.instanceId);
+    const holder: Holder = { runId: input.runId, execution: context.executionContext.durableExecutionArn };
+    const taken = await run.step('lease', () => takeLease(ports.ledger, lease, holder));
+    if (!taken.ok) {
+      if (taken.error.call !== 'lease') throw new CallFailedError(taken.error);
+      return finish(
+        run,
+        ports,
+        input,
+        declined(sentence(taken.error.message), 'Nothing: that run reports what it does.'),
+      );
     }
     try {
-      const look = await run.step('second-look', () => lookAgain(ports, input));
+      const look = await run.step('second-look', () => lookAgain(ports, input, holder));
       if (look.go === 'no') return await finish(run, ports, input, declined(look.why, look.next));
-      if (look.go === 'resize') return await resize(context, ports, input, null, tempo);
-      return await restart(context, ports, input, look, tempo);
+      if (look.go === 'resize') return await resize(context, ports, input, holder, null, tempo);
+      return await restart(context, ports, input, holder, look, tempo);
     } finally {
       // A lease that cannot be given back expires by itself.
       await run.step('release', () => ports.ledger.releaseLease(lease, input.runId));
@@ -64,20 +70,34 @@ export function restartWorkflow(openCell: OpenCell, tempo: Tempo) {
   };
 }
 
+const NEXT_RUN = 'When that is over, the next run looks again.';
+
 function declined(message: string, next: string) {
   return { result: 'declined' as const, message, next, restartedBy: null };
 }
 
-async function lookAgain(ports: CellPorts, input: RestartInput): Promise<SecondLook> {
+/**
+ * Why the machine may not be taken down any more; null: it may. The lease of the instance and that of the cell must be this
+ * run's, and the whole gate open: some time has passed since the cell asked.
+ */
+async function whyNot(ports: CellPorts, input: RestartInput, holder: Holder): Promise<string | null> {
+  const own = await takeLease(ports.ledger, instanceLease(input.cell, input.instanceId), holder);
+  if (!own.ok) return sentence(`The lease of this instance is not ours any more: ${own.error.message}`);
+  const cell = await ports.ledger.leaseHolder(cellLease(input.cell));
+  if (!cell.ok) return sentence(`Who holds the lease of this cell could not be read: ${cell.error.message}`);
+  if (cell.value !== input.runId)
+    return `The lease of this cell is held by ${cell.value ?? 'nobody'}, not by this run.`;
+  const gate = await askGate([...ports.gate, ...(input.pastBreaker ? [] : [ports.breaker])]);
+  return gate.open ? null : sentence(`Acting is forbidden: ${gate.reasons.join('; ')}`);
+}
+
+async function lookAgain(ports: CellPorts, input: RestartInput, holder: Holder): Promise<SecondLook> {
   const [record] = mustAnswer(await ports.ledger.getEntries(input.runId, input.cell, [input.instanceId]));
   if (!record)
     return { go: 'no', why: 'The plan of this run does not name the instance.', next: 'Report this: it is a bug.' };
   const planned = record.entry;
-  const pause = await ports.ledger.getPause();
-  if (!pause.ok || pause.value) {
-    const why = pause.ok ? `Acting was paused: ${pause.value?.reason}` : 'Whether acting is paused could not be read.';
-    return { go: 'no', why, next: 'End the pause; the next run looks again.' };
-  }
+  const why = await whyNot(ports, input, holder);
+  if (why !== null) return { go: 'no', why, next: NEXT_RUN };
   const before = JSON.parse(record.finding) as Finding;
   const described = await ports.fleet.describeInstances([input.instanceId]);
   if (!described.ok) {
@@ -126,21 +146,24 @@ async function restart(
   context: DurableContext,
   ports: CellPorts,
   input: RestartInput,
+  holder: Holder,
   look: Extract<SecondLook, { go: 'restart' }>,
   tempo: Tempo,
 ): Promise<RestartResult> {
   const run = durableRunner(context);
   const at = await run.step('attempt-time', async () => ports.clock.now());
   const attempt: HistoryEvent = { kind: 'restart-attempt', at, evidenceKey: look.evidenceKey };
-  const cycle = await new PowerCycler(context, ports, input.instanceId, input.runId, tempo).run(look.method, () =>
-    run.step('attempt', () => remember(ports, input, attempt)),
-  );
+  const cycle = await new PowerCycler(context, ports, input.instanceId, input.runId, tempo).run(look.method, {
+    remember: () => run.step('attempt', () => remember(ports, input, attempt)),
+    whyNot: () => whyNot(ports, input, holder),
+  });
   if (cycle.result === 'back') {
-    return resize(context, ports, input, { method: look.method, backAt: cycle.backAt }, tempo);
+    return resize(context, ports, input, holder, { method: look.method, backAt: cycle.backAt }, tempo);
   }
-  if (cycle.result === 'untouched') {
+  if (cycle.result === 'untouched' || cycle.result === 'forbidden') {
     await run.step('no-attempt', () => remember(ports, input, { kind: 'restart-refused', at, attemptAt: at }));
   }
+  if (cycle.result === 'forbidden') return finish(run, ports, input, declined(cycle.why, NEXT_RUN));
   const result = cycle.result === 'awaiting-capacity' ? cycle.result : 'restart-failed';
   const restartedBy = cycle.result === 'untouched' ? null : look.method;
   const done = await finish(run, ports, input, { result, message: cycle.message, next: cycle.next, restartedBy });
@@ -156,7 +179,7 @@ async function remember(ports: CellPorts, input: RestartInput, event: HistoryEve
   mustAnswer(await ports.ledger.putHistory(input.cell, input.instanceId, history));
 }
 
-function alarm(ports: CellPorts, input: RestartInput, cycle: Exclude<PowerCycle, { result: 'back' }>) {
+function alarm(ports: CellPorts, input: RestartInput, cycle: Extract<PowerCycle, { message: string }>) {
   const { accountId, region } = input.cell;
   const subject = `Audit backlog: ${input.instanceId} needs you (${cycle.result})`;
   const text = `${input.instanceId} in ${accountId}/${region}, run ${input.runId}: ${cycle.message}\n${cycle.next}`;
@@ -168,6 +191,7 @@ async function resize(
   context: DurableContext,
   ports: CellPorts,
   input: RestartInput,
+  holder: Holder,
   restarted: { method: RestartMethod; backAt: string } | null,
   tempo: Tempo,
 ): Promise<RestartResult> {
@@ -177,16 +201,17 @@ async function resize(
     return record !== undefined && overflowedAt(record.entry, histories.get(input.instanceId) ?? null) > 0;
   });
   if (!known) {
-    const assessed = await runRunbook(context, ports, input, 'plan', restarted, tempo);
+    const assessed = await runRunbook(context, ports, input, holder, 'plan', restarted, tempo);
     if (assessed.result !== 'planned') return assessed;
   }
-  return runRunbook(context, ports, input, 'apply', restarted, tempo);
+  return runRunbook(context, ports, input, holder, 'apply', restarted, tempo);
 }
 
 async function runRunbook(
   context: DurableContext,
   ports: CellPorts,
   input: RestartInput,
+  holder: Holder,
   mode: 'plan' | 'apply',
   restarted: { method: RestartMethod; backAt: string } | null,
   tempo: Tempo,
@@ -196,7 +221,9 @@ async function runRunbook(
   const batches = await run.step(`${mode}-batch`, () => batchesFor(ports, runId, policy, mode, [instanceId]));
   const batch = batches[0];
   if (!batch) throw new Error(`run ${runId} has no entry of ${instanceId} in the ledger; nothing was sent to it`);
-  const command = { batch, document, comment: `audit-backlog ${runId} ${mode} ${instanceId}`, maxErrors: '0' };
+  const stillOurs = () => takeLease(ports.ledger, instanceLease(input.cell, instanceId), holder);
+  const comment = `audit-backlog ${runId} ${mode} ${instanceId}`;
+  const command = { batch, document, comment, maxErrors: '0', stillOurs };
   const sent = await sendOnce(context, ports, command, tempo);
   await waitForEnd(context, ports, sent, batch.instanceIds.length - sent.refused.length, tempo);
   const cured = await run.step(`${mode}-record`, () => recordBatch(ports, runId, batch, sent, restarted));

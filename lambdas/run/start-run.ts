@@ -12,9 +12,10 @@ import {
 import { policyChanges } from '../../domain/drift.ts';
 import type { Policy } from '../../domain/policy.ts';
 import type { Answer, EntryRecord, HubPorts, Page, RunRecord } from '../../domain/ports.ts';
-import { checkRequestAgainstPolicy, effectiveMode, gateVerdict } from '../../domain/safety.ts';
+import { checkRequestAgainstPolicy, effectiveMode, mayPassBreaker } from '../../domain/safety.ts';
 import { InvalidInputError, parseInput } from '../../domain/validation.ts';
 import { CallFailedError, mustAnswer } from '../errors.ts';
+import { askGate } from '../gate.ts';
 import { whyAltered } from '../plan-digest.ts';
 import { allRecords, bounded, LARGEST_ANSWER, storedReport } from '../sweep/report.ts';
 import { targetCells } from '../sweep/targets.ts';
@@ -69,7 +70,7 @@ async function startRun(hub: HubPorts, request: RunRequest): Promise<RunStarted>
       'run request: planId asks to apply a plan, but the mode is plan; send mode apply as well',
     );
   }
-  const gate = wanted === 'apply' ? await askGate(hub) : { open: true, reasons: [] };
+  const gate = wanted === 'apply' ? await askGate(hub.gate) : { open: true, reasons: [] };
   const mode = effectiveMode(request, hub.policy, gate);
   const runId = runIdOf(request, hub.clock.now());
   const targets: Pick<RunRequest, 'accounts' | 'regions'> = planned ? planned.request : request;
@@ -86,6 +87,8 @@ async function startRun(hub: HubPorts, request: RunRequest): Promise<RunStarted>
     policyDigest: digest,
     gate,
     cells,
+    instanceIds: (planned ?? { request }).request.instanceIds ?? null,
+    pastBreaker: mayPassBreaker(request, planned?.request ?? null),
   };
   const started = await hub.startSweep(runId, input);
   return {
@@ -114,12 +117,6 @@ function executionArnOf(started: Answer<{ executionArn: string }>): string {
   if (started.ok) return started.value.executionArn;
   if (started.error.code === 'DurableExecutionAlreadyStartedException') return 'already started under this name';
   throw new CallFailedError(started.error);
-}
-
-async function askGate(hub: HubPorts): Promise<Gate> {
-  const checks = [];
-  for (const check of hub.gate) checks.push({ name: check.name, answer: await check.closedBecause() });
-  return gateVerdict(checks);
 }
 
 /**
@@ -173,7 +170,25 @@ function runIdOf(request: RunRequest, now: string): string {
   return `m-${stamp(now)}-${letters.toString(36).padStart(4, '0')}`;
 }
 
-async function statusOf(hub: HubPorts, runId: string): Promise<RunStatus | RunReport> {
+/** What is known of a run that has no report yet: its sweep is under way, or it was stopped or timed out on the way. */
+async function withoutReport(hub: HubPorts, record: RunRecord): Promise<{ ended: boolean; message: string }> {
+  const runs = `It runs since ${record.startedAt}.`;
+  if (record.executionArn === undefined) return { ended: false, message: runs };
+  const state = await hub.sweepState(record.executionArn);
+  if (!state.ok) {
+    const { call, code, message, next } = state.error;
+    const unknown = `Whether its sweep still runs could not be read (${call}: ${code}: ${message}). ${next}`;
+    return { ended: false, message: `${runs} ${unknown}` };
+  }
+  const { status, endedAt, error } = state.value;
+  if (status === 'running') return { ended: false, message: runs };
+  const how = `Its sweep ${status === 'succeeded' ? 'ended' : status} at ${endedAt}${error ? ` (${error})` : ''} without a report.`;
+  const next =
+    'Cells and restarts that it had begun go on to their end, and what it stopped is brought back. Look at its records in the log group, then run again: nothing is done twice.';
+  return { ended: true, message: `${how} ${next}` };
+}
+
+async function statusOf(hub: HubPorts, runId: string, again = true): Promise<RunStatus | RunReport> {
   const record = mustAnswer(await hub.ledger.getRun(runId));
   const answer = (status: RunStatus['status'], message: string): RunStatus => ({
     schema: SCHEMA,
@@ -185,7 +200,11 @@ async function statusOf(hub: HubPorts, runId: string): Promise<RunStatus | RunRe
   if (record.status === 'failed')
     return answer('failed', record.failure ?? 'It failed; see the log of the sweep function.');
   const report = await storedReport(hub.ledger, record);
-  if (!report) return answer('started', `It runs since ${record.startedAt}.`);
+  if (!report) {
+    const { ended, message } = await withoutReport(hub, record);
+    // It may have come to its report between the two looks.
+    return ended && again ? statusOf(hub, runId, false) : answer(ended ? 'failed' : 'started', message);
+  }
   return bounded(report, 'the ledger and the log group have the actions');
 }
 

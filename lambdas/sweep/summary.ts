@@ -1,10 +1,32 @@
 /** A run in the words of a person: the text of the notification. */
-import type { RunReport } from '../../domain/contracts.ts';
+import type { CellReport, RunReport } from '../../domain/contracts.ts';
+import { type Policy, policyForCell } from '../../domain/policy.ts';
+import { howToPassBreaker } from '../../domain/triage-words.ts';
 
 const MOST_LINES = 30;
 
+/** What an open breaker means in one cell, and what a person sends to restart machines all the same. */
+function stormLines({ accountId, region, breaker }: CellReport, report: RunReport, policy: Policy): string[] {
+  const where = `${accountId}/${region}`;
+  const waiting = report.actions.filter(
+    (a) => a.accountId === accountId && a.region === region && a.code === 'breaker-open',
+  );
+  const { restart } = policyForCell(policy, { accountId, region });
+  const { quietSweeps } = policy.breaker;
+  const lines = [
+    `${where}: no restarts, the breaker is open: ${breaker.reason ?? ''}. Resizes go on. Find the common cause (image, agent update, network). It closes by itself after ${quietSweeps} quiet ${quietSweeps === 1 ? 'sweep' : 'sweeps'}.`,
+  ];
+  const ids = waiting.map(({ instanceId }) => instanceId).slice(0, Math.max(1, restart.maxPerRun));
+  if (ids.length > 0) {
+    lines.push(
+      `${where}: ${waiting.length} of its machines hang and are not restarted. To restart ${ids.length === 1 ? 'this one' : `these ${ids.length}`} all the same: ${howToPassBreaker(ids)} The first goes alone, and one that does not come back ends it; restart.maxPercent may put some off.`,
+    );
+  }
+  return lines;
+}
+
 /** Plain text, at most a screen long, most urgent first. Holds no console text. */
-export function summaryText(report: RunReport): string {
+export function summaryText(report: RunReport, policy: Policy): string {
   const { totals: t, cells, actions, groups } = report;
   const lines = [
     `Run ${report.runId} (${report.mode}), ${report.startedAt} to ${report.endedAt}`,
@@ -17,7 +39,7 @@ export function summaryText(report: RunReport): string {
         `${cell.accountId}/${cell.region} ${cell.status}: ${error.call} ${error.code}: ${error.message} ${error.next}`,
       );
     }
-    if (cell.breaker.open) lines.push(`${cell.accountId}/${cell.region}: no restarts: ${cell.breaker.reason ?? ''}`);
+    if (cell.breaker.open) lines.push(...stormLines(cell, report, policy));
   }
   const failed = actions.filter((a) => a.outcome !== null && a.outcome.next !== '' && !a.outcome.proven);
   for (const { instanceId, region, outcome } of failed) {

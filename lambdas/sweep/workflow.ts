@@ -24,6 +24,10 @@ export interface SweepInput {
   readonly policyDigest: string;
   readonly gate: Gate;
   readonly cells: readonly Cell[];
+  /** Those that the request, or the plan that it applies, names; null: all. */
+  readonly instanceIds: readonly string[] | null;
+  /** See `CellInput`. */
+  readonly pastBreaker: boolean;
 }
 
 /** What `sweep` needs beside the ports. */
@@ -44,10 +48,11 @@ function cellInput(input: SweepInput, cell: Cell): CellInput {
     mode,
     cell,
     policy: policyForCell(input.policy, cell),
-    instanceIds: request.instanceIds ?? null,
+    instanceIds: input.instanceIds,
     tags: request.tags ?? null,
     maxRestarts: request.maxRestarts ?? null,
     planId: request.planId ?? null,
+    pastBreaker: input.pastBreaker,
   };
 }
 
@@ -97,6 +102,7 @@ export function sweepWorkflow({ openHub, cellFunctionArn, measure }: SweepDeploy
         gate: input.gate,
         report: null,
         failure: null,
+        executionArn: context.executionContext.durableExecutionArn,
       };
       mustAnswer(await hub.ledger.putRun(opened));
       return opened;
@@ -181,7 +187,7 @@ async function tell(hub: HubPorts, whole: RunReport): Promise<CallError[]> {
     await hub.news.record(`${runId}/report`, [{ type: 'report', ...summary }]),
     await hub.news.publish('Audit Backlog Sweep Completed', summary),
     ...(needsAPerson(whole)
-      ? [await hub.news.notify(`Audit backlog: run ${runId} needs you`, summaryText(whole))]
+      ? [await hub.news.notify(`Audit backlog: run ${runId} needs you`, summaryText(whole, hub.policy))]
       : []),
   ];
   return answers.flatMap((answer) => (answer.ok ? [] : [answer.error]));

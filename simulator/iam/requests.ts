@@ -204,6 +204,7 @@ const ROWS: Readonly<Record<string, TargetsOf>> = {
   'lambda:Invoke': invoking,
   // What Lambda does in a function's name, without the function asking for it.
   'lambda:CheckpointDurableExecution': executions,
+  'lambda:GetDurableExecution': executions,
   'lambda:GetDurableExecutionState': executions,
   'sqs:SendMessage': (call) => [{ resource: arn(call, 'sqs', text(call.params.QueueUrl).split('/').at(-1) ?? '') }],
   'sts:AssumeRole': (call) => [

@@ -269,7 +269,9 @@ describe('permissions and code', () => {
   );
   const called = new Set(named.map((text) => text.slice(1, -1)));
   const granted = new Set(
-    [...everything, invoke('Start', 'alias', 'Starts the next function.'), watchOwn('function')].flatMap((row) => row.actions),
+    [...everything, invoke('Start', 'alias', 'Starts the next function.'), watchOwn('function')].flatMap(
+      (row) => row.actions,
+    ),
   );
 
   it('grant every call that the adapters make', () => {

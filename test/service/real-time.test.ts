@@ -61,6 +61,7 @@ describe('a cell on the test runner of AWS', () => {
       tags: null,
       maxRestarts: null,
       planId: null,
+      pastBreaker: false,
     };
     const execution = await runner.run({ payload });
     expect(execution.getStatus()).toBe('SUCCEEDED');

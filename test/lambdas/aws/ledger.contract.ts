@@ -105,6 +105,29 @@ export function describeLedger(
       expect(mustHave(await ledger.acquireLease('cell', 'two', 60))).toEqual({ held: true, holder: 'two' });
     });
 
+    it('tells who holds it now, and which stand below a name', async ({ ledger }) => {
+      expect(mustHave(await ledger.leaseHolder('cell'))).toBeNull();
+      mustHave(await ledger.acquireLease('cell', 'one', 60));
+      expect(mustHave(await ledger.leaseHolder('cell'))).toBe('one');
+      expect(mustHave(await ledger.listLeases('instance#a/b'))).toEqual([]);
+      mustHave(await ledger.acquireLease('instance#a/b/i-1', 'one', 60));
+      mustHave(await ledger.acquireLease('instance#a/b/i-2', 'two', 60));
+      mustHave(await ledger.acquireLease('instance#a/c/i-3', 'two', 60));
+      expect(mustHave(await ledger.listLeases('instance#a/b'))).toEqual([
+        { part: 'i-1', holder: 'one' },
+        { part: 'i-2', holder: 'two' },
+      ]);
+      mustHave(await ledger.releaseLease('instance#a/b/i-1', 'one'));
+      expect(mustHave(await ledger.listLeases('instance#a/b'))).toEqual([{ part: 'i-2', holder: 'two' }]);
+    });
+
+    it('nobody holds one that ran out', async ({ ledger, pass }) => {
+      mustHave(await ledger.acquireLease('instance#a/b/i-1', 'one', 60));
+      await pass(61);
+      expect(mustHave(await ledger.leaseHolder('instance#a/b/i-1'))).toBeNull();
+      expect(mustHave(await ledger.listLeases('instance#a/b'))).toEqual([]);
+    });
+
     it('only the holder gives it back', async ({ ledger }) => {
       mustHave(await ledger.acquireLease('cell', 'one', 60));
       mustHave(await ledger.releaseLease('cell', 'two'));

@@ -29,6 +29,15 @@ const item = (pk: string, sk: string, body: unknown) => ({
 });
 const entryItem = (id: string) => item('run#run-0001', `entry#111122223333#eu-west-1#${id}`, entryRecord(id));
 
+const EXECUTION = 'arn:aws:lambda:eu-west-1:111122223333:function:cell:1/durable-execution/x/y';
+const heldLease = (fields: object = {}) => ({
+  pk: { S: 'lease#cell' },
+  sk: { S: 'lease' },
+  holder: { S: 'run-0' },
+  heldUntil: { N: String(now + 60_000) },
+  ...fields,
+});
+
 describe('the lease', () => {
   test('is a conditional write that knows holder and time', async () => {
     const { aws } = await ask({ 'dynamodb:PutItem': json({}) }, (l) => l.acquireLease('cell#x', 'run-1', 60));
@@ -49,7 +58,7 @@ describe('the lease', () => {
 
   test('held by another is an answer with its name, read consistently', async () => {
     const { answer, aws } = await ask(
-      { 'dynamodb:PutItem': failed, 'dynamodb:GetItem': json({ Item: { pk: { S: 'x' }, holder: { S: 'run-0' } } }) },
+      { 'dynamodb:PutItem': failed, 'dynamodb:GetItem': json({ Item: heldLease() }) },
       (l) => l.acquireLease('cell', 'run-1', 60),
     );
     expect(mustHave(answer)).toEqual({ held: false, holder: 'run-0' });
@@ -68,6 +77,95 @@ describe('the lease', () => {
       l.acquireLease('cell', 'run-1', 60),
     );
     expect(errorOf(answer)).toMatchObject({ call: 'dynamodb:PutItem', code: 'AccessDeniedException' });
+  });
+
+  /** Lambda's answer for an execution that ended so many seconds ago; null: it runs. */
+  const execution = (status: string, endedSecondsAgo: number | null) =>
+    json({
+      DurableExecutionArn: EXECUTION,
+      DurableExecutionName: 'x',
+      FunctionArn: 'f',
+      StartTimestamp: now / 1000 - 9000,
+      Status: status,
+      ...(endedSecondsAgo === null ? {} : { EndTimestamp: now / 1000 - endedSecondsAgo }),
+    });
+  const takeFrom = (state: Script[string], put: Script[string] = [failed, json({})], fields: object = {}) =>
+    ask(
+      {
+        'dynamodb:PutItem': put,
+        'dynamodb:GetItem': json({ Item: heldLease({ execution: { S: EXECUTION }, ...fields }) }),
+        'lambda:GET': state,
+      },
+      (l) => l.acquireLease('cell', 'run-1', 60, 'mine'),
+    );
+
+  test.each(['STOPPED', 'FAILED', 'TIMED_OUT', 'SUCCEEDED'])(
+    'of an execution that is %s is taken over',
+    async (how) => {
+      const { answer, aws } = await takeFrom(execution(how, 1000));
+      expect(mustHave(answer)).toEqual({ held: true, holder: 'run-1' });
+      // Exactly the lease that was looked at: whoever takes it in between keeps it.
+      expect(aws.of('dynamodb:PutItem')[1]!.params).toMatchObject({
+        ConditionExpression: '#holder = :dead AND #heldUntil = :until',
+        ExpressionAttributeValues: { ':dead': { S: 'run-0' }, ':until': { N: String(now + 60_000) } },
+        Item: { holder: { S: 'run-1' }, execution: { S: 'mine' } },
+      });
+    },
+  );
+
+  test.each<[string, Script[string]]>([
+    ['runs', execution('RUNNING', null)],
+    ['ended a moment ago, while its commands may go on', execution('STOPPED', 300)],
+    ['cannot be looked at', jsonError('AccessDeniedException', 'no')],
+  ])('of an execution that %s is not', async (_what, state) => {
+    const { answer, aws } = await takeFrom(state);
+    expect(mustHave(answer)).toEqual({ held: false, holder: 'run-0' });
+    expect(aws.of('dynamodb:PutItem')).toHaveLength(1);
+  });
+
+  test('of a dead one that somebody else has just taken is not', async () => {
+    const { answer, aws } = await takeFrom(execution('STOPPED', 1000), [failed, failed, failed]);
+    expect(mustHave(answer)).toEqual({ held: false, holder: 'run-0' });
+    expect(aws.of('dynamodb:PutItem')).toHaveLength(3);
+  });
+
+  test('a holder that named no execution is not looked for', async () => {
+    const { answer, aws } = await ask(
+      { 'dynamodb:PutItem': failed, 'dynamodb:GetItem': json({ Item: heldLease() }) },
+      (l) => l.acquireLease('cell', 'run-1', 60, 'mine'),
+    );
+    expect(mustHave(answer)).toEqual({ held: false, holder: 'run-0' });
+    expect(aws.of('lambda:GET')).toEqual([]);
+  });
+
+  test('those below a name are listed by their last part, without the dead and the expired', async () => {
+    const below = (part: string, fields: object) => heldLease({ sk: { S: `lease#${part}` }, ...fields });
+    const { answer, aws } = await ask(
+      {
+        'dynamodb:Query': json({
+          Items: [
+            below('i-1', {}),
+            below('i-2', { heldUntil: { N: String(now - 1) } }),
+            below('i-3', { execution: { S: EXECUTION } }),
+          ],
+        }),
+        'lambda:GET': execution('FAILED', 1000),
+      },
+      (l) => l.listLeases('instance#x'),
+    );
+    expect(mustHave(answer)).toEqual([{ part: 'i-1', holder: 'run-0' }]);
+    expect(aws.of('dynamodb:Query')[0]!.params).toMatchObject({
+      ConsistentRead: true,
+      ExpressionAttributeValues: { ':pk': { S: 'lease#instance#x' }, ':prefix': { S: 'lease#' } },
+    });
+  });
+
+  test('an item that holds no lease is an error, not a free one', async () => {
+    const { answer } = await ask(
+      { 'dynamodb:PutItem': failed, 'dynamodb:GetItem': json({ Item: { pk: { S: 'x' }, sk: { S: 'lease' } } }) },
+      (l) => l.acquireLease('cell', 'run-1', 60),
+    );
+    expect(errorOf(answer)).toMatchObject({ code: 'CorruptItem' });
   });
 
   test('is given back on condition', async () => {

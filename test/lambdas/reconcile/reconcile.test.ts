@@ -138,6 +138,26 @@ describe('reconcile', () => {
     });
   });
 
+  test('an error that went and comes back is told at once, and so is another one', () => {
+    let denied: readonly string[] = [];
+    const faults: Faults = {
+      strike: ({ service, region }) =>
+        service === 'ec2' && denied.includes(region) ? { name: 'no', kind: 'denied' } : null,
+    };
+    const policy = { mode: 'apply' as const, scope: { regions: ['eu-west-1', 'us-east-1'] } };
+    return inSmallWorld({ machines: { well: healthyMachine() }, faults, policy }, async (world) => {
+      const told: number[] = [];
+      for (const now of [['us-east-1'], ['us-east-1'], [], ['us-east-1'], ['eu-west-1', 'us-east-1'], ['eu-west-1']]) {
+        denied = now;
+        await rounds(world, 1);
+        told.push(world.messages().length);
+      }
+      expect(told).toEqual([1, 1, 1, 2, 3, 3]);
+      expect(world.messages()[2]).toMatch(/eu-west-1/);
+      expect(world.messages()[2]).not.toMatch(/us-east-1/);
+    });
+  });
+
   test('a region that does not answer hides nothing of the others, fails the function and tells a person', () => {
     const mark = { [STOP_TAG]: `m-20261122T040000Z-abcd ${minutesAfter(0)}` };
     const faults: Faults = {
@@ -156,7 +176,15 @@ describe('reconcile', () => {
       for (const answer of answers) {
         expect(answer).toMatch(/^ReconcileIncompleteError: .*ec2:DescribeInstances.*UnauthorizedOperation.*us-east-1/);
       }
-      expect(world.messages().filter((text) => /reconcile met errors\n.*us-east-1/.test(text))).toHaveLength(5);
+      // The alarm stands at every round; the message comes once an hour.
+      const told = () => world.messages().filter((text) => /reconcile met errors\n.*us-east-1/.test(text)).length;
+      expect(told()).toBe(1);
+      await rounds(world, 7);
+      expect(told()).toBe(1);
+      await rounds(world, 2);
+      expect(told()).toBe(2);
+      await rounds(world, 5);
+      expect(told()).toBe(2);
     });
   });
 });

@@ -87,6 +87,37 @@ describe('a request beyond the policy', () => {
 });
 
 describe('the status of a run', () => {
+  test('whose sweep was stopped or cut off is failed, and says what to do', () =>
+    inSmallWorld({ machines: { sick: overflowedMachine() } }, async (world) => {
+      const started = await world.call({});
+      if (!started.ok) throw new Error(started.message);
+      const { runId, executionArn } = started.value as Record<string, string>;
+      await world.minutes(0.2);
+      expect(await world.call({ status: runId })).toMatchObject({ value: { status: 'started' } });
+      world.service.engine.stop(executionArn ?? '');
+      expect(await world.call({ status: runId })).toMatchObject({
+        value: {
+          status: 'failed',
+          message: expect.stringMatching(/^Its sweep stopped at 2026-11-22T04:00.*without a report.*run again/),
+        },
+      });
+    }));
+
+  test('says that it does not know whether the sweep still runs', () => {
+    const faults = new ScriptedFaults([
+      { kind: 'denied', calls: 'lambda:GetDurableExecution', times: Number.POSITIVE_INFINITY },
+    ]);
+    return inSmallWorld({ machines: { sick: overflowedMachine() }, faults }, async (world) => {
+      const started = await world.call({});
+      if (!started.ok) throw new Error(started.message);
+      const { runId } = started.value as Record<string, string>;
+      await world.minutes(0.2);
+      expect(await world.call({ status: runId })).toMatchObject({
+        value: { status: 'started', message: expect.stringMatching(/could not be read \(lambda:GetDurableExecution/) },
+      });
+    });
+  });
+
   test('is unknown, then started, then the report', () =>
     inSmallWorld({ machines: ONE }, async (world) => {
       const status = async (runId: string) => {
