@@ -50,7 +50,6 @@ export function addApply(program: Command, done: (code: ExitCode) => void): void
         progress,
         () => goesOn,
         async () => {
-          progress.update([`asking ${printable(name)} to apply ${planId}`]);
           goesOn = `whether ${planId} is being applied is not known: look at the function's log`;
           const { reason } = options;
           const started = await run.start({ mode: 'apply', planId, planDigest: digest, ...(reason ? { reason } : {}) });

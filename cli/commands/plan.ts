@@ -111,7 +111,6 @@ async function planDeployed(
 ): Promise<Planned> {
   const run = await openRunFunction(name, options);
   const report = await reading(async (progress) => {
-    progress.update([`asking ${printable(name)} for a plan`]);
     const { runId } = await run.start({
       mode: 'plan',
       ...(regions === null ? {} : { regions: [...regions] }),

@@ -28,6 +28,12 @@ test.concurrent.each([
   [[...IRELAND, '--policy', '/nonexistent/policy.json'], /cannot be read \(ENOENT.*check the path/],
   [['plan'], /no region: .*--region/],
   [['plan', '--profile', 'prod'], /no region: .*profile prod.*--region/],
+  [['apply'], /missing required argument 'file'.*--help/],
+  [['apply', '/nonexistent/plan.json'], /plan file .* cannot be read \(ENOENT.*check the path/],
+  [['apply', __filename], /plan file .* is no JSON \(/],
+  [['apply', join(__dirname, '..', '..', 'package.json')], /plan file .*planId.*unknown field name/],
+  [['plan', '--deployed', 'run'], /no region: .*--region/],
+  [[...IRELAND, '--save', '/nonexistent/plan.json'], /plan.json cannot be written \(ENOENT.*--save/],
   [IRELAND, /no credentials: .*log in/],
   [[...IRELAND, '--profile', 'prod'], /no credentials for profile prod: .*--profile/],
   [
@@ -53,11 +59,14 @@ test.concurrent('a region beyond the scope of the policy is refused', async () =
   );
 });
 
-test.concurrent.each([[], ['plan'], ['detect'], ['explain']])('%s --help has examples', async (...command) => {
-  const { code, stdout } = await run([...command, '--help']);
-  expect(stdout).toMatch(/Examples:\n {2}audit-backlog /);
-  expect(code).toBe(0);
-});
+test.concurrent.each([[], ['plan'], ['apply'], ['detect'], ['explain']])(
+  '%s --help has examples',
+  async (...command) => {
+    const { code, stdout } = await run([...command, '--help']);
+    expect(stdout).toMatch(/Examples:\n {2}audit-backlog /);
+    expect(code).toBe(0);
+  },
+);
 
 test.concurrent('an old Node is named as such', async () => {
   const old = 'Object.defineProperty(process,"versions",{value:{...process.versions,node:"20.11.0"}})';
