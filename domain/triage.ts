@@ -309,10 +309,17 @@ function restart(s: Situation): Verdict {
   const hazards = s.hazards ?? [];
   const method = hazards.length > 0 ? 'reboot' : s.wishedMethod;
   const how = method === 'reboot' ? 'rebooted' : 'stopped and started';
-  const because =
-    s.wishedMethod === 'stop-start' && method === 'reboot' ? ` (not stopped: ${hazardText(hazards)})` : '';
+  const because = method === 'reboot' ? whyNotStopped(s, hazards) : '';
   const reason = `${overflowed(s.evidence)}; it is ${silence(s.reach)}, and ${hangSigns(s).join(', and ')}`;
   return { action: 'restart-then-resize', reason: `${reason}: it is ${how}${because}.`, method };
+}
+
+/** Why a machine that policy would stop is rebooted instead; empty where policy wants the reboot. */
+function whyNotStopped({ finding, policy, history, now }: Situation, hazards: readonly StopHazard[]): string {
+  if (policyMethod(policy.restart, history, now) === 'reboot') return '';
+  const owner = ownerTag(finding.instance.tags, policy);
+  const owned = owner === null ? [] : [`something else owns it, tag ${owner}`];
+  return ` (not stopped: ${[...owned, ...hazards.flatMap(({ what }) => what)].join('; ')})`;
 }
 
 function hazardText(hazards: readonly StopHazard[]): string {

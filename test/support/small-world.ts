@@ -11,10 +11,11 @@ import type { CellMemory } from '../../domain/ports.ts';
 import { createHomeClients } from '../../lambdas/aws/clients.ts';
 import type { InstanceProfile } from '../../simulator/cloud.ts';
 import { type Machine, type MachineTruth, Random, type WorldEvent } from '../../simulator/core.ts';
+import type { KeyState } from '../../simulator/ec2/cell.ts';
 import type { EmbeddedInstance } from '../../simulator/ec2/instance.ts';
 import { createLinuxMachine } from '../../simulator/guest/machine.ts';
 import type { GuestProfile } from '../../simulator/guest/profile.ts';
-import { consenting, HOUR, hung, MINUTE, overflowed, rules } from '../../simulator/kinds/kind.ts';
+import { consenting, DISABLED_KEY, HOUR, hung, MINUTE, overflowed, rules } from '../../simulator/kinds/kind.ts';
 import { VirtualTime } from '../../simulator/virtual-time.ts';
 
 export const HOME = { accountId: '111122223333', region: 'eu-west-1' };
@@ -82,6 +83,10 @@ export class SmallWorld {
     const machine = createLinuxMachine(profile, random, this.service.log, identity);
     if ((instance.state ?? 'running') === 'running') machine.powerOn(launchTime);
     const cell = this.service.cloud.cell(HOME.accountId, region);
+    const { kmsKeyId } = instance;
+    if (kmsKeyId !== undefined && cell.keyState(kmsKeyId) === undefined) {
+      cell.addKey(kmsKeyId, kmsKeyId === DISABLED_KEY ? 'Disabled' : 'Enabled');
+    }
     const whole: InstanceProfile = {
       instanceType: 'm5.large',
       imageId: 'ami-0a',
@@ -153,6 +158,11 @@ export class SmallWorld {
     instance.setTags(tags);
   }
 
+  /** A key of the home region, from now on. */
+  setKey(keyId: string, state: KeyState): void {
+    this.service.cloud.cell(HOME.accountId, HOME.region).addKey(keyId, state);
+  }
+
   /** Calls back once, as soon as something happens in the world. */
   once(when: (event: WorldEvent) => boolean, then: () => void): void {
     const end = this.service.log.onEvent((event) => {
@@ -188,6 +198,38 @@ export class SmallWorld {
         comment: String(detail?.comment),
         instanceIds: detail?.instanceIds as readonly string[],
       }));
+  }
+  /**
+   * What was done to each machine, in order: every call on it that changed something. One that nothing was done to is not
+   * named. A status tag, which says what was done, is a `CreateTags` like the stop tag.
+   */
+  touched(since = 0): Readonly<Record<string, readonly string[]>> {
+    const done: Record<string, string[]> = {};
+    for (const { at, kind, what, detail } of this.service.log.events) {
+      const onFleet = detail?.service === 'ec2' || detail?.service === 'ssm';
+      if (at < since || kind !== 'api' || !onFleet || !detail.mutating || detail.dryRun || detail.error !== null)
+        continue;
+      for (const [name, { id }] of this.#ids) {
+        if ((detail.ids as readonly string[]).includes(id)) done[name] = [...(done[name] ?? []), what];
+      }
+    }
+    return done;
+  }
+  /** What happened on a machine by itself or by others: `boot`, `overflow`, `hang`, `reverted`, `script`, ... */
+  happened(name: string, what: string): readonly WorldEvent[] {
+    const id = this.id(name);
+    return this.service.log.events.filter((e) => e.kind === 'guest' && e.what === what && e.instanceId === id);
+  }
+  /** Process number of auditd on a machine that answers; another one after a restart of it. */
+  auditdPid(name: string): number {
+    const { stdout } = this.machine(name).runCommand(Date.now(), 'auditctl -s');
+    const pid = /^pid (\d+)$/m.exec(stdout)?.[1];
+    if (pid === undefined) throw new Error(`${name} does not say which process its auditd is: ${stdout}`);
+    return Number(pid);
+  }
+  /** The console as it stands, as text. */
+  console(name: string): string {
+    return Buffer.from(this.machine(name).console(Date.now())).toString();
   }
   /** Messages to people: subject and text. */
   messages(): readonly string[] {
@@ -233,4 +275,10 @@ export function actionOn(report: RunReport, world: SmallWorld, name: string) {
   const found = report.actions.find((action) => action.instanceId === world.id(name));
   if (!found) throw new Error(`the report does not speak of ${name}`);
   return found;
+}
+
+/** All that the report says of a machine to a person: reason, next step, outcome and what to do about that. */
+export function saidOf(report: RunReport, world: SmallWorld, name: string): string {
+  const { reason, next, outcome } = actionOn(report, world, name);
+  return [reason, next, outcome?.message, outcome?.next].filter(Boolean).join('\n');
 }
