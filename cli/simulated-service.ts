@@ -60,6 +60,10 @@ export interface SimulatedServiceOptions {
   readonly dynamoDb?: DynamoDbOptions;
   /** IAM in front of every call: each function calls as a role of its own name. Default: everything is allowed. */
   readonly authorise?: Authorise;
+  /** The role that the service assumes in other accounts. Default: none, it stays in its own. */
+  readonly memberRole?: { readonly name: string; readonly externalId: string | null };
+  /** Accounts in scope in which nobody has deployed the document. Default: none. */
+  readonly unprepared?: readonly string[];
   /** What stands between the service and the cloud. Default: nothing. */
   readonly between?: (cloud: Answering) => Answering;
 }
@@ -137,8 +141,8 @@ export class SimulatedService {
       sweepFunctionArn: alias('sweep'),
       cellFunctionArn: alias('cell'),
       restartFunctionArn: alias('restart'),
-      memberRoleName: null,
-      externalId: null,
+      memberRoleName: options.memberRole?.name ?? null,
+      externalId: options.memberRole?.externalId ?? null,
     };
     this.wire = {
       requestHandler: inProcessHandler(options.between?.(this.cloud) ?? this.cloud),
@@ -146,7 +150,7 @@ export class SimulatedService {
     };
     this.hub = createHubPorts(this.deployment, this.wire);
     this.#deployFunctions(options.tempo ?? TEMPO);
-    this.#deployDocuments(content);
+    this.#deployDocuments(content, options.unprepared ?? []);
     this.news.logs.createLogGroup(accountId, region, LOG_GROUP_NAME);
     this.news.sns.createTopic(this.deployment.topicArn ?? TOPIC_NAME);
   }
@@ -205,9 +209,10 @@ export class SimulatedService {
     );
   }
 
-  #deployDocuments(content: string): void {
+  #deployDocuments(content: string, unprepared: readonly string[]): void {
     const { scope } = this.deployment.policy;
-    for (const accountId of scope.accounts.length > 0 ? scope.accounts : [this.deployment.home.accountId]) {
+    const accounts = scope.accounts.length > 0 ? scope.accounts : [this.deployment.home.accountId];
+    for (const accountId of accounts.filter((one) => !unprepared.includes(one))) {
       for (const region of scope.regions.length > 0 ? scope.regions : [this.deployment.home.region]) {
         const params = { Name: DOCUMENT_NAME, Content: content, DocumentType: 'Command', DocumentFormat: 'JSON' };
         this.ssm.handle({ service: 'ssm', action: 'CreateDocument', accountId, region, principal: 'deploy', params });

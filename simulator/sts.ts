@@ -7,6 +7,8 @@ import { Parameters } from './parameters.ts';
 export interface EmbeddedRole {
   readonly accountId: string;
   readonly name: string;
+  /** Default: `/`. */
+  readonly path?: string;
   /** Required of the caller where set. */
   readonly externalId?: string;
   /** Accounts that may assume it. */
@@ -20,7 +22,7 @@ export class StsService implements Service {
   readonly #roles = new Map<string, EmbeddedRole>();
 
   addRole(role: EmbeddedRole): void {
-    this.#roles.set(`arn:aws:iam::${role.accountId}:role/${role.name}`, role);
+    this.#roles.set(`arn:aws:iam::${role.accountId}:role${role.path ?? '/'}${role.name}`, role);
   }
 
   isMutating(): boolean {

@@ -20,21 +20,40 @@ export interface Statement {
   readonly conditions: Conditions;
 }
 
-const ELEMENTS = new Set(['Sid', 'Effect', 'Action', 'Resource', 'Condition']);
+/** Statement of a role's trust policy: who may assume the role it belongs to. */
+export interface TrustStatement extends Omit<Statement, 'resources'> {
+  /** Kind (`AWS`, `Service`) -> who. */
+  readonly principals: Readonly<Record<string, readonly string[]>>;
+}
 
 /** Reads a policy document whose values are all text. @throws IamModelError for anything else. */
 export function parsePolicy(document: unknown): readonly Statement[] {
+  return statementsOf(document).map((statement) => {
+    const { Resource, ...rest } = statement;
+    return { ...parseStatement(rest), resources: texts(Resource, 'Resource') };
+  });
+}
+
+/** Reads a role's trust policy. @throws IamModelError for anything that is not modelled. */
+export function parseTrustPolicy(document: unknown): readonly TrustStatement[] {
+  return statementsOf(document).map((statement) => {
+    const { Principal, ...rest } = statement;
+    const principals = Object.entries(objectOf(Principal, 'Principal')).map(([kind, who]) => [kind, texts(who, kind)]);
+    return { ...parseStatement(rest), principals: Object.fromEntries(principals) };
+  });
+}
+
+function statementsOf(document: unknown): readonly Readonly<Record<string, unknown>>[] {
   const { Version, Statement: statements, ...others } = objectOf(document, 'a policy');
   if (Version !== '2012-10-17') throw new IamModelError(`policy version ${String(Version)} is not modelled`);
   refuseOthers(others, 'a policy');
-  return [statements].flat().map(parseStatement);
+  return [statements].flat().map((statement) => objectOf(statement, 'a statement'));
 }
 
-function parseStatement(value: unknown): Statement {
-  const statement = objectOf(value, 'a statement');
-  const unknown = Object.fromEntries(Object.entries(statement).filter(([element]) => !ELEMENTS.has(element)));
-  refuseOthers(unknown, 'a statement');
-  const { Sid, Effect, Action, Resource, Condition } = statement;
+/** What identity and trust policies have in common. */
+function parseStatement(statement: Readonly<Record<string, unknown>>): Omit<Statement, 'resources'> {
+  const { Sid, Effect, Action, Condition, ...others } = statement;
+  refuseOthers(others, 'a statement');
   if (Effect !== 'Allow' && Effect !== 'Deny') throw new IamModelError(`effect ${String(Effect)} is not modelled`);
   const conditions = Object.entries(Condition === undefined ? {} : objectOf(Condition, 'Condition')).map(
     ([operator, keys]) => [
@@ -51,7 +70,6 @@ function parseStatement(value: unknown): Statement {
       if (!/^(\*|[a-z0-9-]+:[A-Za-z*?]+)$/.test(action)) throw new IamModelError(`${action} is no action`);
       return action;
     }),
-    resources: texts(Resource, 'Resource'),
     conditions: Object.fromEntries(conditions),
   };
 }

@@ -72,6 +72,7 @@ export const pin: Rule = (may) =>
     may(call(name, { Name: 'Resize' })),
     may(call(name, { Name: 'Resize' }, THERE)),
     not(call(name, { Name: 'Other' })),
+    not(call(name, { Name: 'Other' }, THERE)),
     not(call(name, { Name: 'AWS-RunShellScript' })),
   ]);
 export const send: Rule = (may) => {
@@ -82,6 +83,7 @@ export const send: Rule = (may) => {
     may(command('Resize', 'i-no', THERE)),
     not(command('AWS-RunShellScript', 'i-plain')),
     not(command('Other', 'i-plain')),
+    not(command('Other', 'i-plain', THERE)),
     not(command('Resize', 'i-out')),
     not(command('Resize', 'i-OUT')),
     not(command('Resize', 'i-plain', OTHER_REGION)),
@@ -95,7 +97,7 @@ export const send: Rule = (may) => {
 export const status: Rule = (may) => [
   may(tags('CreateTags', 'i-plain', ['AuditBacklogStatus'])),
   may(tags('CreateTags', 'i-plain', ['AuditBacklogStatus'], THERE)),
-  not(tags('CreateTags', 'i-out', ['AuditBacklogStatus'])),
+  ...['i-out', 'i-OUT'].map((id) => not(tags('CreateTags', id, ['AuditBacklogStatus']))),
   not(tags('CreateTags', 'i-plain', ['AuditBacklogStatus'], OTHER_REGION)),
   not(tags('CreateTags', 'i-plain', ['AuditBacklogStatus'], OTHER_ACCOUNT)),
   ...['AuditBacklogRestart', 'AuditBacklogRemediation', 'Name'].flatMap((key) => [

@@ -1,6 +1,6 @@
 /** The synthesized policies against what each role must be allowed and what IAM alone must forbid. */
-import { conditionsHold } from '../../simulator/iam/conditions.ts';
-import { type Conditions, globMatches, IamModelError, type Statement } from '../../simulator/iam/policy.ts';
+import { globMatches, IamModelError, type Statement } from '../../simulator/iam/policy.ts';
+import { type TrustRequest, trusts } from '../../simulator/iam/trust.ts';
 import { type Expectation, expectations, isAllowed, powerCall, synthesizedRoles } from './access.ts';
 
 const roles = new Map(synthesizedRoles().map((role) => [role.name, role.statements]));
@@ -50,32 +50,64 @@ describe('other restart settings', () => {
   });
 });
 
-it("the member role trusts the hub's function roles as CloudFormation names them, and nobody else", () => {
-  const member = synthesizedRoles().find((role) => role.name === 'member');
+describe('the trust of the member role', () => {
+  const EXTERNAL_ID = 'fleet-42';
+  const organizationId = 'o-a1b2c3d4e5';
+  const member = synthesizedRoles({}, { externalId: EXTERNAL_ID, organizationId }).find(
+    ({ name }) => name === 'member',
+  );
   if (!member) throw new Error('there is no member role');
-  const [{ Principal: principal, Condition: conditions }] = (member.trust as { Statement: [Trust] }).Statement;
-  expect(principal).toEqual({ AWS: 'arn:aws:iam::111122223333:root' });
-  const trusted = (arn: string) =>
-    conditionsHold(listed(conditions), new Map([['aws:principalarn', arn]]), (key) => key === 'aws:principalarn');
-  const role = 'role/AuditBacklogRemediation-ServiceCellRole7F2A-AbCdEfGhIjKl';
-  expect(trusted(`arn:aws:iam::111122223333:${role}`)).toBe(true);
-  expect(trusted(`arn:aws:iam::999999999999:${role}`)).toBe(false);
-  expect(trusted('arn:aws:iam::111122223333:role/Admin')).toBe(false);
-  expect(trusted('arn:aws:iam::111122223333:user/AuditBacklogRemediation-x')).toBe(false);
+  const asker = (more: Partial<TrustRequest> = {}): TrustRequest => ({
+    arn: 'arn:aws:iam::111122223333:role/AuditBacklogRemediation-ServiceCellRole7F2A-AbCdEfGhIjKl',
+    accountId: '111122223333',
+    externalId: EXTERNAL_ID,
+    organizationId,
+    ...more,
+  });
+  const lines: readonly (readonly [what: string, allowed: boolean, request: TrustRequest])[] = [
+    ['a function role of the hub, as CloudFormation names it', true, asker()],
+    ['another role of the hub', false, asker({ arn: 'arn:aws:iam::111122223333:role/Admin' })],
+    ['a user of the hub', false, asker({ arn: 'arn:aws:iam::111122223333:user/AuditBacklogRemediation-x' })],
+    [
+      'a role of the same name in another account',
+      false,
+      asker({ arn: 'arn:aws:iam::999999999999:role/AuditBacklogRemediation-x', accountId: '999999999999' }),
+    ],
+    ['another external id', false, asker({ externalId: 'fleet-24' })],
+    ['no external id', false, asker({ externalId: undefined })],
+    ['another organization', false, asker({ organizationId: 'o-0000000000' })],
+    ['no organization', false, asker({ organizationId: undefined })],
+  ];
+
+  it.each(lines)('%s: %s', (_, allowed, request) => {
+    expect(trusts(member.trust, request)).toBe(allowed);
+  });
+
+  const document = member.trust as { readonly Statement: readonly [Trust] };
+  const [statement] = document.Statement;
+  const conditions = Object.entries(statement.Condition).flatMap(([operator, keys]) =>
+    Object.keys(keys).map((key) => [operator, key] as const),
+  );
+  it('has conditions to take away', () => {
+    expect(conditions.map(([, key]) => key).sort()).toEqual([
+      'aws:PrincipalArn',
+      'aws:PrincipalOrgID',
+      'sts:ExternalId',
+    ]);
+  });
+  it.each(conditions)('without %s %s somebody else comes in', (operator, key) => {
+    const { [key]: _gone, ...kept } = statement.Condition[operator] ?? {};
+    const Condition = { ...statement.Condition, [operator]: kept };
+    const wider = { ...document, Statement: [{ ...statement, Condition }] };
+    expect(lines.filter(([, allowed, request]) => trusts(wider, request) !== allowed).length).toBeGreaterThan(0);
+  });
 });
 
 interface Trust {
-  readonly Principal: unknown;
   readonly Condition: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
-function listed(conditions: Trust['Condition']): Conditions {
-  const keys = (of: Readonly<Record<string, string>>) => Object.entries(of).map(([key, value]) => [key, [value]]);
-  return Object.fromEntries(
-    Object.entries(conditions).map(([operator, of]) => [operator, Object.fromEntries(keys(of))]),
-  );
-}
 
-/** Without one statement, one action, one resource list or one condition. */
+/** Without one statement, action, resource or condition, or with one of them wider. */
 interface Mutation {
   readonly role: string;
   readonly what: string;
@@ -109,20 +141,69 @@ function mutationsOf(role: string, statements: readonly Statement[]): Mutation[]
             mutant(`resource ${gone} removed`, [{ ...statement, resources: resources.filter((one) => one !== gone) }]),
           )
         : []),
+      ...resources.flatMap((resource) =>
+        widerArns(resource).map((wider) =>
+          mutant(`resource ${resource} widened to ${wider}`, [
+            { ...statement, resources: resources.map((one) => (one === resource ? wider : one)) },
+          ]),
+        ),
+      ),
       ...Object.entries(conditions).flatMap(([operator, keys]) =>
-        Object.keys(keys).map((key) => {
+        Object.entries(keys).flatMap(([key, values]) => {
           const { [key]: _gone, ...kept } = keys;
-          return mutant(`condition ${operator} ${key} removed`, [
-            { ...statement, conditions: { ...conditions, [operator]: kept } },
-          ]);
+          const others = { ...conditions, [operator]: kept };
+          return [
+            mutant(`condition ${operator} ${key} removed`, [{ ...statement, conditions: others }]),
+            ...widerConditions(operator, values).map(([wider, wanted]) =>
+              mutant(`condition ${operator} ${key} widened to ${wider} ${wanted}`, [
+                { ...statement, conditions: { ...others, [wider]: { ...others[wider], [key]: wanted } } },
+              ]),
+            ),
+          ];
         }),
       ),
     ];
   });
 }
 
+/** Any region, any account, any name: one at a time, where the ARN says one. */
+function widerArns(arn: string): string[] {
+  const parts = arn.split(':');
+  if (parts.length < 6) return [];
+  const [name = '', ...qualifier] = parts
+    .slice(5)
+    .join(':')
+    .split(/(?<=[/:])/)
+    .reverse();
+  const anyName = [...qualifier.reverse(), '*'].join('');
+  const widened = [
+    ...[3, 4].filter((at) => parts[at] && parts[at] !== '*').map((at) => parts.with(at, '*').join(':')),
+    ...(name === '*' ? [] : [[...parts.slice(0, 5), anyName].join(':')]),
+  ];
+  return widened.filter((one) => one !== arn);
+}
+
+/** Any value, no value, another spelling: as the operator lets it. */
+function widerConditions(operator: string, values: readonly string[]): [operator: string, values: readonly string[]][] {
+  if (operator === 'Null') return [];
+  if (operator === 'Bool') return [[operator, ['true', 'false']]];
+  if (operator.startsWith('StringNot')) {
+    return [
+      ['StringNotEquals', values],
+      [operator, ['something-else']],
+    ];
+  }
+  const quantifier = operator.includes(':') ? operator.slice(0, operator.indexOf(':') + 1) : '';
+  return [[`${quantifier}StringLike`, ['*']], ...(quantifier ? [] : [[`${operator}IfExists`, values] as const])].map(
+    ([wider, wanted]) => [String(wider), wanted as readonly string[]],
+  );
+}
+
 /** Mutations that change nothing that could be asked, each with the reason. */
-const EQUIVALENT: readonly (readonly [what: RegExp, why: string])[] = [];
+const EQUIVALENT: readonly (readonly [what: RegExp, why: string])[] = [
+  [/aws:RequestedRegion widened to StringEqualsIfExists/, 'every request has a region'],
+  [/events:source widened to StringEqualsIfExists/, 'every entry has a source: PutEvents refuses one without'],
+];
 
 describe('a mutation of the policies is seen', () => {
   const mutations = [...roles].flatMap(([role, statements]) => mutationsOf(role, statements));

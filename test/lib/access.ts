@@ -3,6 +3,7 @@
  * lib/: by the calls that the functions make and by what the owner of a fleet was promised.
  */
 import type { PolicyInput } from '../../domain/policy.ts';
+import type { SettingsInput } from '../../lib/settings.ts';
 import type { ApiCall } from '../../simulator/core.ts';
 import { type AccessRequest, decide } from '../../simulator/iam/decision.ts';
 import type { Statement } from '../../simulator/iam/policy.ts';
@@ -70,8 +71,11 @@ function physicalName(logicalId: string): string | undefined {
 }
 
 /** Roles of the five functions, the two schedules and the test events, and `member`: the role in the other account. */
-export function synthesizedRoles(restart: PolicyInput['restart'] = {}): readonly TemplateRole[] {
-  const app = appWith({ ...SETTINGS, policy: { ...SETTINGS.policy, restart } });
+export function synthesizedRoles(
+  restart: PolicyInput['restart'] = {},
+  memberRole: SettingsInput['memberRole'] = {},
+): readonly TemplateRole[] {
+  const app = appWith({ ...SETTINGS, memberRole, policy: { ...SETTINGS.policy, restart } });
   const hub = rolesOf(templateOf(app).toJSON(), { accountId: HUB, region: REGION, physicalName });
   const member = rolesOf(templateOf(app, `AuditBacklogRemediation-Member-${MEMBER}`).toJSON(), {
     accountId: MEMBER,
@@ -133,6 +137,7 @@ const grant = (role: string, account: string): Expectation[] => {
     ask(true, 'by EC2 for itself', REGION, [via, forAws]),
     ask(true, 'by EC2 for itself there', SECOND, [['kms:viaservice', `ec2.${SECOND}.amazonaws.com`], forAws]),
     ask(false, 'by the function', REGION, []),
+    ask(false, 'by the function, in the name of AWS', REGION, [forAws]),
     ask(false, 'through EC2, for anyone', REGION, [via, ['kms:grantisforawsresource', 'false']]),
     ask(false, 'through another service', REGION, [['kms:viaservice', `rds.${REGION}.amazonaws.com`], forAws]),
     ask(false, 'in another region', ELSEWHERE, [via, forAws]),
@@ -158,8 +163,8 @@ const registries = (role: string): Expectation[] => {
 };
 
 /** An opt-out holds whichever of the two tag keys SSM fills in. */
-const sendByOneKey = (role: string, prefix: string): Expectation => {
-  const asked = call('ssm:SendCommand', { DocumentName: 'Resize', InstanceIds: ['i-out'] });
+const sendByOneKey = (role: string, prefix: string, id: string): Expectation => {
+  const asked = call('ssm:SendCommand', { DocumentName: 'Resize', InstanceIds: [id] });
   const line = expectation(role, not(asked));
   const requests = line.requests.map((request) => ({
     ...request,
@@ -220,6 +225,20 @@ const never = (role: string): Expectation[] => {
     line('sts:TagSession', member),
   ];
 };
+
+/** What may be done to a resource may not be done to its like in another region or account; keys may be anybody's. */
+function elsewhere({ role, what, allowed, requests }: Expectation): Expectation[] {
+  if (!allowed) return [];
+  return requests.flatMap((request) => {
+    const [arn, partition, service, region, account, ...name] = request.resource.split(':');
+    if (arn !== 'arn' || !region || !account) return [];
+    const at = (otherRegion: string, otherAccount: string): Expectation => {
+      const resource = [arn, partition, service, otherRegion, otherAccount, ...name].join(':');
+      return { role, allowed: false, what: `${what}, on ${resource}`, requests: [{ ...request, resource }] };
+    };
+    return [at(ELSEWHERE, account), ...(service === 'kms' ? [] : [at(region, STRANGER)])];
+  });
+}
 
 const FLEET_RULES = { look, pin, send, status, stop, bring };
 type FleetRule = keyof typeof FLEET_RULES;
@@ -308,9 +327,12 @@ export function expectations(): readonly Expectation[] {
     const rulings = [...rules, ...[...own, ...general].flatMap((rule) => rule(yes)), ...also];
     const asked = rulings.map((ruling) => expectation(role, ruling));
     const grants = fleet.includes('bring') ? grant(role, role === 'member' ? MEMBER : HUB) : [];
-    const oneKey = ['aws:resourcetag/', 'ssm:resourcetag/'].map((prefix) => sendByOneKey(role, prefix));
+    const oneKey = ['aws:resourcetag/', 'ssm:resourcetag/'].flatMap((prefix) =>
+      ['i-out', 'i-OUT'].map((id) => sendByOneKey(role, prefix, id)),
+    );
     const registry = role === 'test-events' ? registries(role) : [];
-    return [...asked, ...grants, ...registry, ...oneKey, ...never(role)];
+    const mine = [...asked, ...grants, ...registry, ...oneKey, ...never(role)];
+    return [...mine, ...mine.flatMap(elsewhere)];
   });
   const allowed = new Set(lines.filter((line) => line.allowed).map((line) => `${line.role} ${line.what}`));
   const kept = new Map(lines.map((line) => [`${line.role} ${line.what}`, line]));

@@ -33,15 +33,15 @@ function physicalName(logicalId: string, type: string): string | undefined {
 }
 
 /** The settings under which the template and the embedded region are the same deployment. */
-function settingsFor(policy: PolicyInput): object {
+function settingsFor(policy: PolicyInput, more: object): object {
   const { accountId: account, region } = HOME;
-  return { account, region, documentName: 'audit-backlog-resize', policy };
+  return { account, region, documentName: 'audit-backlog-resize', policy, ...more };
 }
 
-/** Roles of the synthesized stack for this policy. */
-export function synthesizedRoles(policy: PolicyInput): readonly TemplateRole[] {
+/** Roles of the synthesized stack for this policy, and other settings. */
+export function synthesizedRoles(policy: PolicyInput, more: object = {}): readonly TemplateRole[] {
   const { accountId, region } = HOME;
-  return rolesOf(templateOf(appWith(settingsFor(policy))).toJSON(), { accountId, region, physicalName });
+  return rolesOf(templateOf(appWith(settingsFor(policy, more))).toJSON(), { accountId, region, physicalName });
 }
 
 export interface Deployed {

@@ -4,6 +4,7 @@ import { decide } from '../../simulator/iam/decision.ts';
 import { parsePolicy, type Statement } from '../../simulator/iam/policy.ts';
 import { accessRequests } from '../../simulator/iam/requests.ts';
 import { rolesOf } from '../../simulator/iam/template.ts';
+import { trusts } from '../../simulator/iam/trust.ts';
 
 const allow = (more: object = {}) => ({ Effect: 'Allow', Action: 'ec2:StopInstances', Resource: '*', ...more });
 const policy = (...statements: object[]): readonly Statement[] =>
@@ -169,6 +170,82 @@ describe('what is not modelled is an error, never an allow', () => {
     expect(iam.denials).toEqual([
       expect.objectContaining({ principal: 'cell', action: 'ec2:DescribeInstances', resource: '*', deniedBy: null }),
     ]);
+  });
+});
+
+describe('trust', () => {
+  const root = 'arn:aws:iam::111122223333:root';
+  const trust = (more: object = {}) => ({
+    Version: '2012-10-17',
+    Statement: [{ Effect: 'Allow', Action: 'sts:AssumeRole', Principal: { AWS: root }, ...more }],
+  });
+  const asker = {
+    arn: 'arn:aws:iam::111122223333:role/fleet/cell',
+    accountId: '111122223333',
+    organizationId: 'o-a1b2c3d4e5',
+    externalId: 'fleet-42',
+  };
+
+  it("an account's root stands for its roles, a role for itself, a service for no role", () => {
+    expect(trusts(trust(), asker)).toBe(true);
+    expect(trusts(trust(), { ...asker, accountId: '999999999999' })).toBe(false);
+    expect(trusts(trust({ Principal: { AWS: asker.arn } }), asker)).toBe(true);
+    expect(trusts(trust({ Principal: { AWS: 'arn:aws:iam::111122223333:role/other' } }), asker)).toBe(false);
+    expect(trusts(trust({ Principal: { Service: 'lambda.amazonaws.com' } }), asker)).toBe(false);
+  });
+
+  it.each([
+    ['sts:ExternalId', 'fleet-42', { externalId: 'fleet-24' }, { externalId: undefined }],
+    ['aws:PrincipalOrgID', 'o-a1b2c3d4e5', { organizationId: 'o-0000000000' }, { organizationId: undefined }],
+    ['aws:PrincipalArn', asker.arn, { arn: 'arn:aws:iam::111122223333:role/Admin' }, { arn: '' }],
+  ])('may ask for %s', (key, value, other, none) => {
+    const asking = trust({ Condition: { StringEquals: { [key]: value } } });
+    expect(trusts(asking, asker)).toBe(true);
+    expect(trusts(asking, { ...asker, ...other })).toBe(false);
+    expect(trusts(asking, { ...asker, ...none })).toBe(false);
+  });
+
+  it('an explicit deny wins', () => {
+    const [allowing] = trust().Statement;
+    expect(trusts({ ...trust(), Statement: [allowing, { ...allowing, Effect: 'Deny' }] }, asker)).toBe(false);
+  });
+
+  it.each([
+    ['everybody', { Principal: '*' }],
+    ['federation', { Principal: { Federated: 'cognito-identity.amazonaws.com' } }],
+    ['a session', { Principal: { AWS: 'arn:aws:sts::111122223333:assumed-role/cell/session' } }],
+    ['an element', { NotPrincipal: {} }],
+    ['a resource', { Resource: '*' }],
+    ['another key', { Condition: { StringEquals: { 'aws:SourceIp': '10.0.0.0' } } }],
+  ])('of what is not modelled is an error: %s', (_, more) => {
+    expect(() => trusts(trust(more), asker)).toThrow(expect.objectContaining({ name: 'IamModelError' }));
+  });
+
+  it('is asked for beside the permission, by the authoriser', () => {
+    const assume = (params: ApiCall['params']): ApiCall => ({
+      service: 'sts',
+      action: 'AssumeRole',
+      params: { RoleArn: 'arn:aws:iam::444455556666:role/Member', ...params },
+      accountId: '111122223333',
+      region: 'eu-west-1',
+      principal: 'cell',
+    });
+    const asking = trust({ Condition: { StringEquals: { 'sts:ExternalId': 'fleet-42' } } });
+    const nobody = { find: () => undefined };
+    const iam = (permitted: string, options: object) => {
+      const made = new Iam();
+      made.addRole('111122223333', 'cell', policy(allow({ Action: permitted })));
+      made.addRole('444455556666', 'Member', [], options);
+      return made;
+    };
+    const may = (made: Iam, params: ApiCall['params'] = { ExternalId: 'fleet-42' }) =>
+      made.authorise(assume(params), nobody);
+    expect(may(iam('sts:AssumeRole', { trust: asking }))).toBe(true);
+    expect(may(iam('sts:TagSession', { trust: asking }))).toBe(false);
+    expect(may(iam('sts:AssumeRole', {}))).toBe(false);
+    const wrong = iam('sts:AssumeRole', { trust: asking });
+    expect([may(wrong, {}), may(wrong, { ExternalId: 'x' })]).toEqual([false, false]);
+    expect(wrong.denials.map(({ deniedBy }) => deniedBy)).toEqual(['trust', 'trust']);
   });
 });
 
