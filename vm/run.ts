@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CACHE, ensureImages, type Image, Unavailable } from './images.ts';
+import { AnotherRun, takeLock } from './lock.ts';
 import { KINDS } from './machine.ts';
 import { closingLine, type Result, resultLines } from './report.ts';
 import { SCENARIOS } from './scenarios/index.ts';
@@ -64,6 +65,13 @@ async function main(): Promise<number> {
     return 2;
   }
   const { json, runs } = choice;
+  try {
+    takeLock(join(CACHE, 'run.lock'));
+  } catch (error) {
+    if (!(error instanceof AnotherRun)) throw error;
+    say(error.message);
+    return 1;
+  }
   const started = Date.now();
   const results: Result[] = [];
   const tell = (result: Result): void => {

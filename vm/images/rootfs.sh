@@ -11,7 +11,8 @@ suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' | awk -v s="$suite" '$1 == s { print $2; exit }')
 [ -n "$mirror" ] || exit 75
 case $kind in
-	systemd) init=systemd-sysv ;;
+	# GRUB's own tools, for the kernel command line; QEMU loads the kernel without them.
+	systemd) init=systemd-sysv,grub2-common ;;
 	sysvinit) init=sysvinit-core,initscripts,orphan-sysvinit-scripts ;;
 	*) exit 64 ;;
 esac

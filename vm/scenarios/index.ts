@@ -1,3 +1,4 @@
+import { bootLimit } from './boot-limit.ts';
 import { COLLISIONS } from './collisions.ts';
 import { cycle } from './cycle.ts';
 import { hang } from './hang.ts';
@@ -12,6 +13,7 @@ export const SCENARIOS: readonly Scenario[] = [
   cycle,
   hang,
   wholeService,
+  bootLimit,
   ...COLLISIONS,
   ...[...HAZARDS, ...LAYOUTS].map(pitfallScenario),
 ];

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RUNBOOK_PARAMETERS } from '../../../lambdas/runbook/document.ts';
 import { type Files, type Kernel, Machine, parse, SCRIPT, withMachine } from './machine.ts';
@@ -83,6 +83,29 @@ describe('the lock', () => {
   });
 });
 
+describe('a lock that two find dead at once', () => {
+  it('belongs to the one that was first; the other puts back what it took, and says so', () => {
+    withMachine(BASIC, {}, (machine) => {
+      const facts = readFileSync(`/proc/${process.pid}/stat`, 'utf8').replace(/.*\) /s, '').split(' ');
+      const living = `${process.pid}.${facts[19]}`;
+      symlinkSync('999999999.1', join(machine.root, LOCK));
+      // Between this run's look and its mv the other run takes the dead lock over.
+      machine.command(
+        'mv',
+        `#!/bin/sh
+case $1 in *.lock) [ -e "$FAKE/taken" ] || { : >"$FAKE/taken"; rm "$1"; ln -s ${living} "$1"; } ;; esac
+exec /bin/mv "$@"
+`,
+      );
+      const { answer } = machine.run();
+      expect(answer).toMatchObject({ outcome: 'failed' });
+      expect(answer.message).toContain(`Another run of this runbook (pid ${process.pid}) is at work`);
+      expect(readlinkSync(join(machine.root, LOCK))).toBe(living);
+      expect(machine.read(RULES)).toBe(OLD);
+    });
+  });
+});
+
 describe('parameters', () => {
   const hostile = [
     '',
@@ -130,15 +153,18 @@ describe('parameters', () => {
     });
   });
 
-  it('an unknown overflow is sized from the limit in force, and a second run does not raise it again', () => {
-    withMachine({ [RULES]: '-b 8192\n' }, { limit: 8192 }, (machine) => {
-      const unknown = { OverflowedAt: '0' };
-      expect(machine.run({ ...unknown, Mode: 'plan' }).answer).toMatchObject({ outcome: 'planned', target: 16384 });
-      expect(machine.run(unknown).answer).toMatchObject({ outcome: 'resized', target: 16384 });
-      expect(machine.run(unknown).answer).toMatchObject({ outcome: 'already-sufficient', target: 16384 });
-      expect(machine.get('limit')).toBe('16384');
-    });
-  });
+  it.each<Files>([{}, { 'run/systemd/system': null, 'var/run': { folder: true } }])(
+    'an unknown overflow is sized from the limit in force, and a second run does not raise it again (%#)',
+    (files) => {
+      withMachine({ [RULES]: '-b 8192\n', ...files }, { limit: 8192 }, (machine) => {
+        const unknown = { OverflowedAt: '0' };
+        expect(machine.run({ ...unknown, Mode: 'plan' }).answer).toMatchObject({ outcome: 'planned', target: 16384 });
+        expect(machine.run(unknown).answer).toMatchObject({ outcome: 'resized', target: 16384 });
+        expect(machine.run(unknown).answer).toMatchObject({ outcome: 'already-sufficient', target: 16384 });
+        expect(machine.get('limit')).toBe('16384');
+      });
+    },
+  );
 });
 
 describe('the answer', () => {

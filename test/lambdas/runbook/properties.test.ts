@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { effectiveLimit, naturalOrder } from './augenrules.ts';
-import { withMachine } from './machine.ts';
+import { parse, withMachine } from './machine.ts';
+import { type Ended, withMany } from './many-machines.ts';
 
 const FOLDER = 'etc/audit/rules.d';
 const fileName = fc
@@ -37,57 +38,107 @@ const rules = fc
   .tuple(fc.array(line, { maxLength: 7 }), fc.constantFrom('\n', '\n', '\n', ''))
   .map(([lines, end]) => (lines.length === 0 ? '' : lines.join('\n') + end));
 const folder = fc.dictionary(fileName, rules, { minKeys: 1, maxKeys: 5 });
-/** FC_RUNS=1000 for the long run; the default keeps the suite short. */
-const numRuns = Number(process.env.FC_RUNS ?? 60);
+/** FC_RUNS=10000 for a long run. */
+const numRuns = Number(process.env.FC_RUNS ?? 1000);
+/** So many machines share one shell process. */
+const AT_ONCE = 250;
+
+type Folder = Readonly<Record<string, string>>;
+const treeOf = (files: Folder) =>
+  Object.fromEntries(Object.entries(files).map(([name, text]) => [`${FOLDER}/${name}`, text]));
+
+/** Loading the rules sets the target, and nothing but one number or one line differs. */
+function expectCured(files: Folder, { stdout, stderr, limit, read }: Ended): void {
+  const answer = parse(stdout);
+  expect(stderr).toBe('');
+  const names = [...new Set([...Object.keys(files), 'audit.rules'])];
+  const after: Record<string, string> = {};
+  const changed: string[] = [];
+  for (const name of names) {
+    const text = read(`${FOLDER}/${name}`);
+    if (text !== null) after[name] = text;
+    if (text !== (files[name] ?? null)) changed.push(name);
+  }
+  // Where a file runs into the next one, hardly any change leaves the rest as it was: then it says so.
+  const glued = Object.values(files).some((text) => text !== '' && !text.endsWith('\n'));
+  if (glued && answer.outcome === 'rolled-back') {
+    expect(after).toEqual(files);
+    expect(limit).toBe(320);
+    return;
+  }
+  expect(answer.outcome).toBe('resized');
+  expect(limit).toBe(8192);
+  const seen = answer.before?.configured ?? null;
+  if (!(glued && seen === null)) expect(seen).toBe(effectiveLimit(files));
+  expect(effectiveLimit(after)).toBe(Math.max(8192, seen ?? 0));
+  expect(changed.length).toBe((seen ?? 0) >= 8192 ? 0 : 1);
+  for (const name of changed) {
+    const now = after[name] as string;
+    const was = files[name] ?? '';
+    let head = 0;
+    while (head < was.length && was[head] === now[head]) head++;
+    let tail = 0;
+    while (tail < was.length - head && was.at(-1 - tail) === now.at(-1 - tail)) tail++;
+    expect(was.slice(head, was.length - tail)).toMatch(/^[0-9]*$/);
+    expect(now.slice(head, now.length - tail)).toMatch(/^[-b0-9 \n]*$/);
+  }
+}
 
 describe('after apply', () => {
+  const time = numRuns * 1000 + 30_000;
+
   it(
     'loading the rules sets the target, and nothing but one number or one line differs',
     () => {
-      fc.assert(
-        fc.property(folder, (files) => {
-          const tree = Object.fromEntries(Object.entries(files).map(([name, text]) => [`${FOLDER}/${name}`, text]));
-          withMachine(tree, {}, (machine) => {
-            const configured = effectiveLimit(files);
-            const whole = machine.tree(false);
-            const { answer } = machine.run();
-            // Where a file runs into the next one, hardly any change leaves the rest as it was: then it says so.
-            const glued = Object.values(files).some((text) => text !== '' && !text.endsWith('\n'));
-            if (glued && answer.outcome === 'rolled-back') {
-              expect(machine.tree(false)).toEqual(whole);
-              expect(machine.get('limit')).toBe('320');
-              return;
+      const seed = Math.floor(Math.random() * 2 ** 31);
+      const trees = fc.sample(folder, { numRuns, seed });
+      const outcomes: Record<string, number> = {};
+      for (let from = 0; from < trees.length; from += AT_ONCE) {
+        const some = trees.slice(from, from + AT_ONCE);
+        const failed = withMany(some.map(treeOf), (ended) =>
+          some.findIndex((files, i) => {
+            const one = ended[i] as Ended;
+            const { outcome } = parse(one.stdout);
+            outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+            try {
+              expectCured(files, one);
+              return false;
+            } catch {
+              return true;
             }
-            expect(answer.outcome).toBe('resized');
-            const seen = answer.before?.configured ?? null;
-            if (!(glued && seen === null)) expect(seen).toBe(configured);
-            const names = [...new Set([...Object.keys(files), 'audit.rules'])];
-            const after: Record<string, string> = {};
-            const changed: string[] = [];
-            for (const name of names) {
-              const text = machine.read(`${FOLDER}/${name}`);
-              if (text !== null) after[name] = text;
-              if (text !== (files[name] ?? null)) changed.push(name);
-            }
-            expect(effectiveLimit(after)).toBe(Math.max(8192, seen ?? 0));
-            expect(changed.length).toBe((seen ?? 0) >= 8192 ? 0 : 1);
-            for (const name of changed) {
-              const now = after[name] as string;
-              const was = files[name] ?? '';
-              let head = 0;
-              while (head < was.length && was[head] === now[head]) head++;
-              let tail = 0;
-              while (tail < was.length - head && was.at(-1 - tail) === now.at(-1 - tail)) tail++;
-              expect(was.slice(head, was.length - tail)).toMatch(/^[0-9]*$/);
-              expect(now.slice(head, now.length - tail)).toMatch(/^[-b0-9 \n]*$/);
-            }
-          });
-        }),
-        { numRuns },
-      );
+          }),
+        );
+        // Alone, so that it is shrunk to the smallest tree that fails.
+        if (failed >= 0) {
+          const property = fc.property(folder, (files) =>
+            withMany([treeOf(files)], ([one]) => expectCured(files, one as Ended)),
+          );
+          fc.assert(property, { seed, path: `${from + failed}`, numRuns: 1 });
+        }
+        expect(failed).toBe(-1);
+      }
+      // Taking back is the exception, not the way out.
+      expect(outcomes.resized ?? 0).toBeGreaterThan(numRuns * 0.8);
     },
-    numRuns * 1000 + 30_000,
+    time,
   );
+
+  it('the same with every command a process of its own', () => {
+    fc.assert(
+      fc.property(folder, (files) => {
+        withMachine(treeOf(files), {}, (machine) => {
+          const { stdout, stderr } = machine.run();
+          expectCured(files, {
+            stdout,
+            stderr,
+            limit: Number(machine.get('limit')),
+            read: (path) => machine.read(path),
+          });
+        });
+      }),
+      { numRuns: 15 },
+    );
+  });
 });
 
 describe('the order of rules files', () => {

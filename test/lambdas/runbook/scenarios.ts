@@ -33,6 +33,7 @@ const TAIL = '-f 1\n-a always,exit -F arch=b64 -S adjtimex -k time-change\n-w /e
 const rulesd = (text: string): Files => ({ [RULES]: text });
 const NO_RESTART = [/^(systemctl|service) /, /^kill/];
 const unit = (exec: string): Files => ({ 'usr/lib/systemd/system/auditd.service': `[Service]\n${exec}\n` });
+const SYSVINIT: Files = { 'run/systemd/system': null, run: { folder: true } };
 const low = { diskFree: 40_000 };
 const big = (text: string, more: Partial<Scenario> = {}) => ({
   files: rulesd(text),
@@ -151,8 +152,7 @@ export const LAYOUTS: readonly Scenario[] = [
     name: 'Amazon Linux 1 and RHEL 6: no systemd, audit.rules itself',
     ...big(''),
     files: {
-      'proc/1/comm': 'init\n',
-      'run/systemd/system': '',
+      ...SYSVINIT,
       'etc/os-release': 'ID="amzn"\nVERSION_ID="2018.03"\n',
       'etc/sysconfig/auditd': '# x\nUSE_AUGENRULES="no"\n',
       [DIRECT]: `-D\n-b 320\n${TAIL}`,
@@ -199,6 +199,47 @@ export const LAYOUTS: readonly Scenario[] = [
     changes: { [RULES]: '-b 8192\n' },
     noBackup: true,
     configured: null,
+  },
+  {
+    name: 'sysvinit, an empty rules.d and USE_AUGENRULES=yes: the next boot blanks audit.rules, so audit.rules there is made',
+    ...big(''),
+    files: {
+      ...SYSVINIT,
+      'etc/default/auditd': 'EXTRAOPTIONS=""\nUSE_AUGENRULES="yes"\n',
+      'etc/audit/rules.d': { folder: true },
+      [DIRECT]: '-b 320\n',
+    },
+    changes: { [RULES]: '-b 8192\n' },
+    noBackup: true,
+    configured: null,
+    os: { init: 'sysvinit' },
+  },
+  {
+    name: 'sysvinit, an empty rules.d that nobody reads: audit.rules counts',
+    ...big(''),
+    files: {
+      ...SYSVINIT,
+      'etc/sysconfig/auditd': '# USE_AUGENRULES="yes"\nUSE_AUGENRULES="no"\n',
+      'etc/audit/rules.d': { folder: true },
+      [DIRECT]: '-b 320\n',
+    },
+    changes: { [DIRECT]: '-b 8192\n' },
+    configured: 320,
+    os: { init: 'sysvinit' },
+  },
+  {
+    name: 'RHEL 6: no /run at all',
+    ...big(''),
+    files: {
+      'run/systemd/system': null,
+      'var/run': { folder: true },
+      'etc/os-release': null,
+      'etc/sysconfig/auditd': 'USE_AUGENRULES="no"\n',
+      [DIRECT]: '-b 320\n',
+    },
+    kernel: { status: 'old', release: '2.6.32-754.35.1.el6.x86_64' },
+    changes: { [DIRECT]: '-b 8192\n' },
+    os: { id: null, version: null, kernel: '2.6.32-754.35.1.el6.x86_64', init: 'sysvinit' },
   },
   {
     name: 'a drop-in that loads audit.rules directly',
@@ -471,7 +512,7 @@ export const RESTARTS: readonly Scenario[] = [
   {
     name: 'always without systemd: service',
     ...big(''),
-    files: { ...rulesd('-b 320\n'), 'run/systemd/system': '', 'proc/1/comm': 'init\n' },
+    files: { ...rulesd('-b 320\n'), ...SYSVINIT },
     parameters: { RestartAuditd: 'always' },
     changes: { [RULES]: '-b 8192\n' },
     calls: ['service auditd restart'],
