@@ -19,8 +19,14 @@ export type HistoryEvent =
     }
   /** Recorded just before the power call, so that a crash after it cannot lead to a second one. */
   | { readonly kind: 'restart-attempt'; readonly at: string; readonly evidenceKey: string }
-  /** The power call was refused and the machine runs as before: that attempt was none. */
-  | { readonly kind: 'restart-refused'; readonly at: string; readonly attemptAt: string }
+  /** The power call was refused and the machine runs as before: that attempt was none. `lastActionBefore`: what
+   * `lastActionAt` was before it. */
+  | {
+      readonly kind: 'restart-refused';
+      readonly at: string;
+      readonly attemptAt: string;
+      readonly lastActionBefore: string | null;
+    }
   /** It took a command and did not finish it; at most one such event a sweep. */
   | { readonly kind: 'stuck'; readonly at: string }
   /** An assess read the effective limit for evidence that names none. */
@@ -56,7 +62,12 @@ export function nextHistory(previous: InstanceHistory | null, event: HistoryEven
       return { ...old, attempts: known ? old.attempts : [...old.attempts, { at, evidenceKey }], lastActionAt: at };
     }
     case 'restart-refused':
-      return { ...old, attempts: old.attempts.filter((attempt) => attempt.at !== event.attemptAt) };
+      return {
+        ...old,
+        attempts: old.attempts.filter((attempt) => attempt.at !== event.attemptAt),
+        // Else the evidence would count as older than an action that there was none of.
+        lastActionAt: old.lastActionAt === event.attemptAt ? event.lastActionBefore : old.lastActionAt,
+      };
     case 'stuck':
       // It may have raised the limit before it got stuck: older evidence is uncertain from here on.
       return old.lastActionAt === event.at ? old : { ...old, stuckSweeps: old.stuckSweeps + 1, lastActionAt: event.at };

@@ -151,7 +151,10 @@ async function restart(
   tempo: Tempo,
 ): Promise<RestartResult> {
   const run = durableRunner(context);
-  const at = await run.step('attempt-time', async () => ports.clock.now());
+  const { at, lastActionBefore } = await run.step('attempt-time', async () => {
+    const histories = mustAnswer(await ports.ledger.getHistories(input.cell, [input.instanceId]));
+    return { at: ports.clock.now(), lastActionBefore: histories.get(input.instanceId)?.lastActionAt ?? null };
+  });
   const attempt: HistoryEvent = { kind: 'restart-attempt', at, evidenceKey: look.evidenceKey };
   const cycle = await new PowerCycler(context, ports, input.instanceId, input.runId, tempo).run(look.method, {
     remember: () => run.step('attempt', () => remember(ports, input, attempt)),
@@ -161,7 +164,9 @@ async function restart(
     return resize(context, ports, input, holder, { method: look.method, backAt: cycle.backAt }, tempo);
   }
   if (cycle.result === 'untouched' || cycle.result === 'forbidden') {
-    await run.step('no-attempt', () => remember(ports, input, { kind: 'restart-refused', at, attemptAt: at }));
+    await run.step('no-attempt', () =>
+      remember(ports, input, { kind: 'restart-refused', at, attemptAt: at, lastActionBefore }),
+    );
   }
   if (cycle.result === 'forbidden') return finish(run, ports, input, declined(cycle.why, NEXT_RUN));
   const result = cycle.result === 'awaiting-capacity' ? cycle.result : 'restart-failed';

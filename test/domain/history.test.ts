@@ -5,7 +5,12 @@ const DAY = 24 * 60;
 const events: Record<HistoryEvent['kind'], HistoryEvent> = {
   proven: { kind: 'proven', at: NOW, evidenceKey: 'k', target: 8192, cured: true, diagnosis: null },
   'restart-attempt': { kind: 'restart-attempt', at: NOW, evidenceKey: 'k' },
-  'restart-refused': { kind: 'restart-refused', at: NOW, attemptAt: NOW },
+  'restart-refused': {
+    kind: 'restart-refused',
+    at: NOW,
+    attemptAt: NOW,
+    lastActionBefore: minutesAgo(60),
+  },
   stuck: { kind: 'stuck', at: NOW },
   assessed: { kind: 'assessed', at: NOW, evidenceKey: 'k', limit: 320 },
   answered: { kind: 'answered', at: NOW, changed: true, diagnosis: 'log disk full' },
@@ -14,9 +19,13 @@ const events: Record<HistoryEvent['kind'], HistoryEvent> = {
 describe('the history after', () => {
   it('a power call that was refused: the attempt was none, earlier ones stay', () => {
     const earlier = { at: minutesAgo(DAY), evidenceKey: 'k' };
-    const tried = nextHistory(history({ attempts: [earlier] }), events['restart-attempt']);
+    const before = history({ attempts: [earlier], lastActionAt: minutesAgo(60) });
+    const tried = nextHistory(before, events['restart-attempt']);
     expect(tried.attempts).toHaveLength(2);
-    expect(nextHistory(tried, events['restart-refused']).attempts).toEqual([earlier]);
+    expect(nextHistory(tried, events['restart-refused'])).toEqual(before);
+    // What has happened since stays.
+    const since = { ...tried, lastActionAt: minutesAgo(-1) };
+    expect(nextHistory(since, events['restart-refused']).lastActionAt).toBe(minutesAgo(-1));
   });
 
   it('a proven cure', () => {
