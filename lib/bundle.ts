@@ -2,9 +2,12 @@
  * One Lambda handler as one minified ES module with its source map. `node lib/bundle.ts HANDLER FOLDER` writes it; the
  * CDK calls that at synthesis (lib/handler-code.ts).
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
+
+/** The package's root, where `lambdas/` stands. */
+export const ROOT = join(import.meta.dirname, '..');
 
 /** What a bundle weighs. Unit: bytes of JavaScript, without its source map. */
 export interface Bundle {
@@ -46,13 +49,18 @@ export const ES_MODULE: BuildOptions = {
   banner: { js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
 };
 
-/** Bundles a handler into `index.mjs` and `index.mjs.map` of the folder. */
+/**
+ * Bundles a handler into `index.mjs` and `index.mjs.map` of the folder: byte for byte the same wherever the folder and the
+ * package stand, so that nothing is deployed anew because it was built elsewhere.
+ */
 export async function bundle(handler: string, folder: string, as: BuildOptions = ES_MODULE): Promise<Bundle> {
-  const outfile = join(folder, 'index.mjs');
-  const { metafile } = await build({
+  const { outputFiles } = await build({
     ...as,
     entryPoints: [handler],
-    outfile,
+    absWorkingDir: ROOT,
+    // The source map names sources as seen from here; it is written elsewhere.
+    outfile: join(ROOT, 'index.mjs'),
+    write: false,
     bundle: true,
     minify: true,
     platform: 'node',
@@ -60,10 +68,11 @@ export async function bundle(handler: string, folder: string, as: BuildOptions =
     // Named in the bundle, or Node would not find it.
     sourcemap: 'linked',
     sourcesContent: false,
-    metafile: true,
     logLevel: 'error',
   });
-  const bytes = Object.entries(metafile.outputs).find(([path]) => path.endsWith('index.mjs'))?.[1].bytes;
+  mkdirSync(folder, { recursive: true });
+  for (const { path, contents } of outputFiles) writeFileSync(join(folder, basename(path)), contents);
+  const bytes = outputFiles.find(({ path }) => path.endsWith('.mjs'))?.contents.byteLength;
   if (bytes === undefined) throw new Error(`${handler}: esbuild made no bundle`);
   return { bytes };
 }

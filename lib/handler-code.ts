@@ -3,10 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { AssetHashType, DockerImage } from 'aws-cdk-lib';
 import { type AssetCode, Code } from 'aws-cdk-lib/aws-lambda';
+import { ROOT } from './bundle.ts';
 import type { FunctionName } from './permissions.ts';
-
-/** The package's root, where `lambdas/` stands. */
-const ROOT = join(import.meta.dirname, '..');
 
 /** `index.mjs` of `lambdas/<name>/handler.ts`; the asset changes when the bundle does, and for no other reason. */
 export function handlerCode(name: FunctionName): AssetCode {
