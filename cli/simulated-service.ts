@@ -28,7 +28,7 @@ import { DurableEngine } from '../simulator/engine/durable-engine.ts';
 import { EventBridgeService } from '../simulator/events.ts';
 import { allFaults, type Faults } from '../simulator/faults.ts';
 import type { Authorise } from '../simulator/iam/authoriser.ts';
-import { type Answering, inProcessHandler } from '../simulator/in-process.ts';
+import { type Answering, EmbeddedSigner, inProcessHandler } from '../simulator/in-process.ts';
 import { LambdaService } from '../simulator/lambda.ts';
 import { LogsService } from '../simulator/logs.ts';
 import { CloudWatchService } from '../simulator/monitoring.ts';
@@ -147,6 +147,7 @@ export class SimulatedService {
     this.wire = {
       requestHandler: inProcessHandler(options.between?.(this.cloud) ?? this.cloud),
       credentials: credentialsFor(accountId),
+      signerConstructor: EmbeddedSigner,
     };
     this.hub = createHubPorts(this.deployment, this.wire);
     this.#deployFunctions(options.tempo ?? TEMPO);

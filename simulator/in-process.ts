@@ -1,6 +1,43 @@
 /** The cloud as a request handler of AWS's SDK for JavaScript v3: no sockets, so that a virtual clock never waits. */
 import type { WireAnswer, WireRequest } from './protocols.ts';
 
+/** What an SDK client tells its signer of itself; each value may be a provider of it. */
+interface SignerInit {
+  readonly credentials: Provided<{ readonly accessKeyId: string; readonly sessionToken?: string }>;
+  readonly region: Provided<string>;
+  readonly service: string;
+}
+type Provided<T> = T | (() => Promise<T>);
+
+/**
+ * Give it to a client as `signerConstructor`: it says who asks and for which service, as AWS's own signer does, and
+ * leaves out the signature, which the embedded region does not check.
+ */
+export class EmbeddedSigner {
+  readonly #init: SignerInit;
+
+  constructor(init: SignerInit) {
+    this.#init = init;
+  }
+
+  async sign<R extends { readonly headers: Record<string, string> }>(
+    request: R,
+    { signingRegion, signingService }: { readonly signingRegion?: string; readonly signingService?: string } = {},
+  ): Promise<R> {
+    const { accessKeyId, sessionToken } = await provided(this.#init.credentials);
+    const region = signingRegion ?? (await provided(this.#init.region));
+    const day = new Date().toISOString().slice(0, 10).replaceAll('-', '');
+    const scope = `${day}/${region}/${signingService ?? this.#init.service}/aws4_request`;
+    request.headers.authorization = `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope}, SignedHeaders=host, Signature=none`;
+    if (sessionToken !== undefined) request.headers['x-amz-security-token'] = sessionToken;
+    return request;
+  }
+}
+
+function provided<T extends object | string>(value: Provided<T>): T | Promise<T> {
+  return typeof value === 'function' ? value() : value;
+}
+
 /** What answers requests, like an `EmbeddedCloud`. */
 export interface Answering {
   handle(request: WireRequest): Promise<WireAnswer>;

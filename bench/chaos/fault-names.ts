@@ -44,3 +44,6 @@ export const FAULT_NAMES: readonly string[] = [
   'guest clock is off',
   'hostile console text',
 ];
+
+/** The engine dies with all that is in flight while a restart is at work, by how far that is. */
+export const KILLS_IN_RESTARTS: readonly string[] = ['crash in the middle of a restart'];

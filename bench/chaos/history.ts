@@ -70,6 +70,8 @@ export class History {
   readonly #down = new Map<string, Set<string>>();
   readonly #asked = new Map<string, Wish>();
   readonly #actors = new Map<string, Actor>();
+  /** Run id by function and execution: replays are many. */
+  readonly #runIds = new Map<string, string | null>();
   readonly #since = new Map<string, number>();
   readonly #executions: () => readonly ExecutionView[];
   readonly #find: (instanceId: string) => EmbeddedInstance | undefined;
@@ -147,8 +149,13 @@ export class History {
 
   #runIdOf(functionName: string, name: string | null): string | null {
     if (name === null) return null;
+    const key = `${functionName} ${name}`;
+    const known = this.#runIds.get(key);
+    if (known !== undefined) return known;
     const execution = this.#executions().find((each) => each.functionName === functionName && each.name === name);
-    return execution ? ((JSON.parse(execution.input) as { runId?: string }).runId ?? null) : null;
+    const runId = execution ? ((JSON.parse(execution.input) as { runId?: string }).runId ?? null) : null;
+    this.#runIds.set(key, runId);
+    return runId;
   }
 
   #actor(): Actor | null {

@@ -7,20 +7,9 @@ import type { EmbeddedInstance } from '../../simulator/ec2/instance.ts';
 import type { ExecutionView } from '../../simulator/engine/execution.ts';
 import type { PublishedMessage } from '../../simulator/sns.ts';
 import { cureViolations } from './cure-invariants.ts';
-import type { Found } from './found.ts';
+import { type Found, iso } from './found.ts';
 import type { History, KnownRun, Touch } from './history.ts';
 import { MINUTE } from './machines.ts';
-
-/** One broken invariant. */
-export interface Violation {
-  readonly seed: number;
-  /** 1 to 12, as in the design. */
-  readonly invariant: number;
-  readonly instanceId: string | null;
-  /** ISO 8601, of the world's clock. */
-  readonly at: string;
-  readonly what: string;
-}
 
 /** What the checks look at when a world has come to its end. */
 export interface Ended {
@@ -249,8 +238,4 @@ function unescaped({ history, pages }: Ended): Found[] {
     if (odd) found.push({ invariant: 12, instanceId, at, what: `the runbook was given ${JSON.stringify(odd)}` });
   }
   return found;
-}
-
-export function iso(at: number): string {
-  return new Date(at).toISOString();
 }

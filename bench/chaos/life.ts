@@ -12,9 +12,9 @@ import { createMachine, FLEET_KEYS } from '../../simulator/fleet.ts';
 import type { Answering } from '../../simulator/in-process.ts';
 import { VirtualTime } from '../../simulator/virtual-time.ts';
 import { crashesOf, faultsOf, planEvents, shortPages, tagConditions } from './bad-days.ts';
-import type { Found } from './found.ts';
+import { type Found, iso, type Violation } from './found.ts';
 import { History } from './history.ts';
-import { iso, type Violation, violationsOf } from './invariants.ts';
+import { violationsOf } from './invariants.ts';
 import { MINUTE, WORKING_KEY } from './machines.ts';
 import { pagesOf } from './pages.ts';
 import { againChanges, differences, outcomesOf, type TwinOutcome } from './twins.ts';
@@ -45,6 +45,7 @@ export interface LifeOptions {
 
 /** What a world came to. */
 export interface Lived {
+  readonly kind: WorldKind;
   readonly violations: readonly Violation[];
   readonly faults: Readonly<Record<string, number>>;
   /** Of the log of events: equal for two lives of one seed. */
@@ -65,14 +66,14 @@ export async function live(seed: number, options: LifeOptions = {}): Promise<Liv
     violations.push(...differences(calm.outcomes, crashed.outcomes, world).map((found) => violation(seed, found)));
   }
   const { faults, digest, mutatingCalls, powerDowns, scripts } = crashed;
-  return { violations, faults, digest, mutatingCalls, powerDowns, scripts };
+  return { kind: world.kind, violations, faults, digest, mutatingCalls, powerDowns, scripts };
 }
 
 function violation(seed: number, { invariant, instanceId, at, what }: Found): Violation {
   return { seed, invariant, instanceId, at: iso(at), what };
 }
 
-interface Once extends Omit<Lived, 'violations'> {
+interface Once extends Omit<Lived, 'violations' | 'kind'> {
   readonly found: readonly Found[];
   readonly outcomes: readonly TwinOutcome[];
 }

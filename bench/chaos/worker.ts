@@ -1,10 +1,11 @@
 /** A process that lives one world after another, as its parent names them: what its guests' runbooks came to is kept. */
-import { live } from './life.ts';
+import { shareHostRuns } from '../../simulator/guest/run-on-host.ts';
+import { type Lived, live } from './life.ts';
 import type { WorldKind } from './world.ts';
 
 /** What a worker answers about one seed. */
 export type Answer =
-  | { readonly seed: number; readonly lived: Awaited<ReturnType<typeof live>> }
+  | { readonly seed: number; readonly lived: Lived }
   | { readonly seed: number; readonly failure: string };
 
 /** What a worker is asked for. */
@@ -21,6 +22,11 @@ async function answer({ seed, only }: Question): Promise<Answer> {
   }
 }
 
+const [sharedFolder] = process.argv.slice(2);
+if (sharedFolder !== undefined) shareHostRuns(sharedFolder);
+// A terminal sends Ctrl-C to all: the parent decides what it means.
+process.on('SIGINT', () => undefined);
+process.on('disconnect', () => process.exit(0));
 process.on('message', (question: Question) => {
   void answer(question).then((said) => process.send?.(said));
 });

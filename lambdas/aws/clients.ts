@@ -21,6 +21,8 @@ export interface Wire {
   /** Base URL for every service. */
   readonly endpoint?: string;
   readonly credentials?: NonNullable<EC2ClientConfig['credentials']>;
+  /** In place of AWS's signature, where nobody checks it. */
+  readonly signerConstructor?: NonNullable<EC2ClientConfig['signerConstructor']>;
   /** Named profile of the AWS configuration files; ignored where credentials are given. */
   readonly profile?: string;
   /** 0 to 1: spreads the waits between attempts. Default: none, the same waits every time. */
@@ -35,6 +37,7 @@ export interface Wire {
 type CommonConfig = Pick<EC2ClientConfig, 'region' | 'maxAttempts' | 'retryMode'> & {
   requestHandler: NonNullable<EC2ClientConfig['requestHandler']>;
   credentials?: NonNullable<EC2ClientConfig['credentials']>;
+  signerConstructor?: NonNullable<EC2ClientConfig['signerConstructor']>;
   endpoint?: string;
 };
 
@@ -66,7 +69,7 @@ export function createCellClients(cell: Cell, entrance: Entrance | null, wire: W
   return { ec2: new EC2Client(config), ssm: new SSMClient(config), kms: new KMSClient(config) };
 }
 
-export function createHomeClients(region: string, wire: Wire): HomeClients {
+export function createHomeClients(region: string, wire: Wire = {}): HomeClients {
   const config = commonConfig(region, wire);
   const dynamo = new DynamoDBClient(config);
   return {
@@ -126,6 +129,7 @@ function commonConfig(region: string, wire: Wire, given?: CommonConfig['credenti
       throwOnRequestTimeout: true,
     },
     ...(credentials === undefined ? {} : { credentials }),
+    ...(wire.signerConstructor === undefined ? {} : { signerConstructor: wire.signerConstructor }),
     ...(wire.endpoint === undefined ? {} : { endpoint: wire.endpoint }),
     ...(wire.requestHandler ? IN_PROCESS : {}),
   };

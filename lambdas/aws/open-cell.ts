@@ -104,9 +104,12 @@ export async function readAccountId(region: string, wire: Wire = {}): Promise<An
   return unexpected('sts:GetCallerIdentity', 'it named no account', 'check the endpoint');
 }
 
-/** What `run`, `sweep` and `reconcile` need beside the cells. */
-export function createHubPorts(deployment: Deployment, wire: Wire = {}): HubPorts {
-  const clients = createHomeClients(deployment.home.region, wire);
+/** What `run`, `sweep` and `reconcile` need beside the cells. @param clients - kept by a handler for its next event. */
+export function createHubPorts(
+  deployment: Deployment,
+  wire: Wire = {},
+  clients = createHomeClients(deployment.home.region, wire),
+): HubPorts {
   const caller = callerOf(createPacer(deployment.policy.quotaShare), wire);
   const stateOf = createStateOf(clients.lambda, caller);
   const ledger = createLedger(clients.table, deployment.tableName, caller, stateOf);

@@ -1,5 +1,5 @@
 /** Lambda `reconcile`: every five minutes, brings back what was stopped and forgotten. Plain. */
-import type { Wire } from '../aws/clients.ts';
+import { createHomeClients, type Wire } from '../aws/clients.ts';
 import { type Deployment, deploymentFromEnvironment } from '../aws/deployment.ts';
 import { createHubPorts, createOpenCell } from '../aws/open-cell.ts';
 import { lazily } from '../lazily.ts';
@@ -14,8 +14,10 @@ export class ReconcileIncompleteError extends Error {
 export function createHandler(deployment: Deployment, wire?: Wire) {
   // As long as this process lives, which the schedule of five minutes keeps warm.
   const told: Told = new Map();
+  const clients = createHomeClients(deployment.home.region, wire);
+  const openCell = createOpenCell(deployment, wire);
   return async () => {
-    const done = await reconcile(createHubPorts(deployment, wire), createOpenCell(deployment, wire), told);
+    const done = await reconcile(createHubPorts(deployment, wire, clients), openCell, told);
     if (done.errors.length > 0) throw new ReconcileIncompleteError(JSON.stringify(done));
     return done;
   };

@@ -1,7 +1,7 @@
 /** Lambda `sweep`, durable: one run over its cells. */
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import { type DurableExecutionConfig, withDurableExecution } from '@aws/durable-execution-sdk-js';
-import type { Wire } from '../aws/clients.ts';
+import { createHomeClients, type Wire } from '../aws/clients.ts';
 import { type Deployment, deploymentFromEnvironment, nextFunction } from '../aws/deployment.ts';
 import { createHubPorts } from '../aws/open-cell.ts';
 import { lazily } from '../lazily.ts';
@@ -15,7 +15,8 @@ export function createHandler(
   wire?: Wire,
   durable?: DurableExecutionConfig,
 ) {
-  const openHub = () => createHubPorts(deployment, wire);
+  const clients = createHomeClients(deployment.home.region, wire);
+  const openHub = () => createHubPorts(deployment, wire, clients);
   const measure = telemetry.measure.bind(telemetry);
   const workflow = sweepWorkflow({ openHub, cellFunctionArn: nextFunction(deployment, 'cell'), measure });
   return withDurableExecution((input: SweepInput, context: DurableContext) => {
