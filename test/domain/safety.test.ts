@@ -9,7 +9,11 @@ import {
   checkRequestAgainstPolicy,
   effectiveMode,
   gateVerdict,
+  mayPassBreaker,
   nextCellMemory,
+  nextRestartWave,
+  type Place,
+  placeOf,
   resizeWaves,
   restartBudget,
 } from '../../domain/safety.ts';
@@ -268,5 +272,125 @@ describe('a request', () => {
   ])('may not ask for %s, and is told the limit', (_what, request, text, by) => {
     expect(check(request, by)).toThrow(InvalidInputError);
     expect(check(request, by)).toThrow(text);
+  });
+});
+
+describe('the next wave of restarts', () => {
+  const place = (n: number, zone = 'a', tagValue: string | null = null): Place => ({
+    instanceId: `i-${String(n).padStart(3, '0')}`,
+    zone: `eu-west-1${zone}`,
+    tagValue,
+  });
+  const restart = (more: object = {}, spread: object = {}) =>
+    policySchema.parse({ restart: { maxInFlight: 3, spread, ...more } }).restart;
+
+  it('is one machine first, then as many as may be down, in order of id', () => {
+    const all = [place(4), place(2), place(3), place(1)];
+    expect(nextRestartWave(all, [], restart(), true)).toEqual({ wave: ['i-001'], bound: null });
+    expect(nextRestartWave(all, [], restart(), false).wave).toEqual(['i-001', 'i-002', 'i-003']);
+    expect(nextRestartWave(all, [place(9)], restart(), false).wave).toEqual(['i-001', 'i-002']);
+    expect(nextRestartWave(all, [place(9)], restart(), true).wave).toEqual(['i-001']);
+    expect(nextRestartWave([], [], restart(), true)).toEqual({ wave: [], bound: null });
+  });
+
+  it('changes nothing by default, whatever zone and tags', () => {
+    expect(policySchema.parse({}).restart.spread).toEqual({ maxPerZone: null, tag: null, maxPerTagValue: 1 });
+    const all = [place(1, 'a', null), place(2, 'a', null), place(3, 'a', null)];
+    expect(nextRestartWave(all, [], restart(), false).wave).toHaveLength(3);
+  });
+
+  it('takes down no more of a zone, counting what is down there already', () => {
+    const all = [place(1), place(2), place(3, 'b')];
+    expect(nextRestartWave(all, [], restart({}, { maxPerZone: 1 }), false).wave).toEqual(['i-001', 'i-003']);
+    expect(nextRestartWave(all, [place(9)], restart({}, { maxPerZone: 1 }), false).wave).toEqual(['i-003']);
+  });
+
+  it('takes down no more of what belongs together; one without the tag belongs to nothing', () => {
+    const spread = { tag: 'cluster', maxPerTagValue: 1 };
+    const all = [place(1, 'a', 'x'), place(2, 'a', 'x'), place(3, 'a', 'y'), place(4)];
+    expect(nextRestartWave(all, [], restart({}, spread), false).wave).toEqual(['i-001', 'i-003', 'i-004']);
+    expect(nextRestartWave(all, [place(9, 'a', 'x')], restart({}, spread), false).wave).toEqual(['i-003', 'i-004']);
+  });
+
+  it('says which bound is in the way when nobody can go', () => {
+    expect(nextRestartWave([place(1)], [place(8), place(9)], restart({ maxInFlight: 2 }), false)).toEqual({
+      wave: [],
+      bound: '2 machines that this service took down are not back yet (i-008, i-009), and restart.maxInFlight is 2',
+    });
+    expect(nextRestartWave([place(1)], [place(9)], restart({}, { maxPerZone: 1 }), false).bound).toBe(
+      '1 machines are down in eu-west-1a, and restart.spread.maxPerZone is 1',
+    );
+    const spread = { tag: 'cluster' };
+    expect(nextRestartWave([place(1, 'a', 'x')], [place(9, 'b', 'x')], restart({}, spread), true).bound).toBe(
+      '1 machines with cluster=x are down, and restart.spread.maxPerTagValue is 1',
+    );
+  });
+
+  it('keeps every bound, and in the end everybody was in exactly one wave', () => {
+    const bound = fc.integer({ min: 1, max: 4 });
+    const places = fc
+      .array(fc.record({ zone: fc.constantFrom('a', 'b', 'c'), tag: fc.constantFrom(null, 'x', 'y', 'z') }), {
+        maxLength: 30,
+      })
+      .map((drawn) => drawn.map(({ zone, tag }, n) => place(n, zone, tag)));
+    fc.assert(
+      fc.property(
+        places.chain((all) => fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length }))),
+        fc.record({ maxInFlight: bound, maxPerZone: fc.option(bound), maxPerTagValue: bound }),
+        ([inOrder, shuffled], { maxInFlight, maxPerZone, maxPerTagValue }) => {
+          const policy = restart({ maxInFlight }, { maxPerZone, tag: 'cluster', maxPerTagValue });
+          const most = (counted: readonly (string | null)[]) =>
+            Math.max(0, ...[...new Set(counted)].map((one) => counted.filter((other) => other === one).length));
+          const waves: (readonly string[])[] = [];
+          let waiting: readonly Place[] = shuffled;
+          while (waiting.length > 0) {
+            const canary = waves.length === 0;
+            const { wave, bound: why } = nextRestartWave(waiting, [], policy, canary);
+            expect(why).toBeNull();
+            expect(nextRestartWave(waiting.toReversed(), [], policy, canary).wave).toEqual(wave);
+            const down = waiting.filter(({ instanceId }) => wave.includes(instanceId));
+            expect(wave.length).toBeGreaterThan(0);
+            expect(wave.length).toBeLessThanOrEqual(canary ? 1 : maxInFlight);
+            expect(most(down.map(({ zone }) => zone))).toBeLessThanOrEqual(maxPerZone ?? maxInFlight);
+            const tagged = down.flatMap(({ tagValue }) => tagValue ?? []);
+            expect(most(tagged)).toBeLessThanOrEqual(maxPerTagValue);
+            waves.push(wave);
+            waiting = waiting.filter(({ instanceId }) => !wave.includes(instanceId));
+          }
+          expect(waves.flat().sort()).toEqual(inOrder.map(({ instanceId }) => instanceId).sort());
+        },
+      ),
+    );
+  });
+
+  it('reads zone and tag of an instance', () => {
+    const instance = { instanceId: 'i-1', availabilityZone: 'eu-west-1c', tags: { cluster: 'x', other: 'y' } };
+    const spread = (tag: string | null) => restart({}, { tag }).spread;
+    expect(placeOf(instance, spread('cluster'))).toEqual({ instanceId: 'i-1', zone: 'eu-west-1c', tagValue: 'x' });
+    expect(placeOf(instance, spread('toString')).tagValue).toBeNull();
+    expect(placeOf(instance, spread(null)).tagValue).toBeNull();
+  });
+});
+
+describe('who may pass an open breaker', () => {
+  const named = { mode: 'plan' as const, instanceIds: ['i-00000000000000001'] };
+  const scheduledAt = '2026-11-22T04:00:00Z';
+
+  it('a person who plans named machines, and who applies that plan', () => {
+    expect(mayPassBreaker(named, null)).toBe(true);
+    expect(mayPassBreaker({ planId: 'm-20261122T040000Z-abcd' }, named)).toBe(true);
+  });
+
+  it('nobody else', () => {
+    const planId = 'm-20261122T040000Z-abcd';
+    expect(mayPassBreaker({}, null)).toBe(false);
+    expect(mayPassBreaker({ mode: 'plan' }, null)).toBe(false);
+    expect(mayPassBreaker({ ...named, mode: 'apply' }, null)).toBe(false);
+    expect(mayPassBreaker({ instanceIds: named.instanceIds }, null)).toBe(false);
+    expect(mayPassBreaker({ ...named, scheduledAt }, null)).toBe(false);
+    expect(mayPassBreaker({ planId, scheduledAt }, named)).toBe(false);
+    expect(mayPassBreaker({ planId }, { mode: 'plan' })).toBe(false);
+    expect(mayPassBreaker({ planId }, { ...named, scheduledAt })).toBe(false);
+    expect(mayPassBreaker({ planId }, { ...named, mode: 'apply' })).toBe(false);
   });
 });
