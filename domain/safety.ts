@@ -190,7 +190,7 @@ export function nextRestartWave(
   }
   if (wave.length > 0 || candidates.length === 0) return { wave, bound: null };
   const ids = down.slice(0, 5).map(({ instanceId }) => instanceId);
-  const inFlight = `${down.length} machines that this service took down are not back yet (${ids.join(', ')}), and restart.maxInFlight is ${maxInFlight}`;
+  const inFlight = `taken down by this service and not back yet: ${down.length} (${ids.join(', ')}), and restart.maxInFlight is ${maxInFlight}`;
   return { wave, bound: down.length >= most ? inFlight : [...bounds].slice(0, 5).join('; ') };
 }
 
@@ -198,12 +198,12 @@ function spreadBound(place: Place, taken: readonly Place[], spread: Policy['rest
   const { maxPerZone, tag, maxPerTagValue } = spread;
   const inZone = taken.filter(({ zone }) => zone === place.zone).length;
   if (maxPerZone !== null && inZone >= maxPerZone) {
-    return `${inZone} machines are down in ${place.zone}, and restart.spread.maxPerZone is ${maxPerZone}`;
+    return `down in ${place.zone} already: ${inZone}, and restart.spread.maxPerZone is ${maxPerZone}`;
   }
   if (place.tagValue === null) return null;
   const alike = taken.filter(({ tagValue }) => tagValue === place.tagValue).length;
   if (alike < maxPerTagValue) return null;
-  return `${alike} machines with ${tag}=${place.tagValue} are down, and restart.spread.maxPerTagValue is ${maxPerTagValue}`;
+  return `down with ${tag}=${place.tagValue} already: ${alike}, and restart.spread.maxPerTagValue is ${maxPerTagValue}`;
 }
 
 /** Results that say the cure itself went wrong on the machine. */

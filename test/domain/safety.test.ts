@@ -315,14 +315,14 @@ describe('the next wave of restarts', () => {
   it('says which bound is in the way when nobody can go', () => {
     expect(nextRestartWave([place(1)], [place(8), place(9)], restart({ maxInFlight: 2 }), false)).toEqual({
       wave: [],
-      bound: '2 machines that this service took down are not back yet (i-008, i-009), and restart.maxInFlight is 2',
+      bound: 'taken down by this service and not back yet: 2 (i-008, i-009), and restart.maxInFlight is 2',
     });
     expect(nextRestartWave([place(1)], [place(9)], restart({}, { maxPerZone: 1 }), false).bound).toBe(
-      '1 machines are down in eu-west-1a, and restart.spread.maxPerZone is 1',
+      'down in eu-west-1a already: 1, and restart.spread.maxPerZone is 1',
     );
     const spread = { tag: 'cluster' };
     expect(nextRestartWave([place(1, 'a', 'x')], [place(9, 'b', 'x')], restart({}, spread), true).bound).toBe(
-      '1 machines with cluster=x are down, and restart.spread.maxPerTagValue is 1',
+      'down with cluster=x already: 1, and restart.spread.maxPerTagValue is 1',
     );
   });
 
