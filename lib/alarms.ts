@@ -1,5 +1,5 @@
 /** What wakes a person. Every row has a guide of the same title in docs/operations.md. */
-import { Duration, Stack } from 'aws-cdk-lib';
+import { Annotations, Duration, Stack } from 'aws-cdk-lib';
 import {
   Alarm,
   ComparisonOperator,
@@ -54,15 +54,7 @@ function rowsOf({ settings, functions, deadLetterQueue }: AlarmsProps): readonly
   const { unknownPercent, throttledCalls } = settings.alarms;
   const reconcile = functions.reconcile.handler;
   return [
-    {
-      id: 'SweepMissing',
-      title: 'No sweep was finished',
-      means: `no sweep was finished for ${missedSweepHours(settings)} hours`,
-      metric: runCount('incomplete', HOUR, Stats.SAMPLE_COUNT),
-      below: 1,
-      periods: missedSweepHours(settings),
-      missing: TreatMissingData.BREACHING,
-    },
+    ...sweepMissing(missedSweepHours(settings)),
     {
       id: 'SweepFailed',
       title: 'A sweep failed',
@@ -183,6 +175,29 @@ function rowsOf({ settings, functions, deadLetterQueue }: AlarmsProps): readonly
   ];
 }
 
+/** Up to this long, periods of less than an hour can be evaluated. Unit: hours. */
+const FINE_EVALUATION = 24;
+
+/**
+ * A metric that comes once in hours has no data in between, and CloudWatch then looks further back than it is told;
+ * filled up, it looks at exactly these periods.
+ */
+function sweepMissing(hours: number | null): Row[] {
+  if (hours === null) return [];
+  const period = hours <= FINE_EVALUATION ? Duration.minutes(15) : HOUR;
+  return [
+    {
+      id: 'SweepMissing',
+      title: 'No sweep was finished',
+      means: `no sweep was finished for ${hours} hours`,
+      metric: sumOf([runCount('incomplete', period, Stats.SAMPLE_COUNT)], 'finished sweeps', period),
+      below: 1,
+      periods: Math.ceil(hours / period.toHours({ integral: false })),
+      missing: TreatMissingData.BREACHING,
+    },
+  ];
+}
+
 /** All alarms; each tells the topic. */
 export class Alarms extends Construct {
   readonly alarms: readonly Alarm[];
@@ -200,6 +215,12 @@ export class Alarms extends Construct {
         conditions: { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } },
       }),
     );
+    if (missedSweepHours(props.settings) === null) {
+      Annotations.of(this).addWarningV2(
+        'audit-backlog-remediation:missed-sweep',
+        `no alarm tells of a missed sweep: ${props.settings.schedule} leaves more days between two than CloudWatch looks back`,
+      );
+    }
     this.alarms = rowsOf(props).map((row) => {
       const alarm = new Alarm(this, row.id, {
         metric: row.metric,

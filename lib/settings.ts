@@ -142,27 +142,48 @@ export const settingsSchema = z
   });
 
 const HOURS_OF = { minute: 1 / 60, hour: 1, day: 24 } as const;
-/** CloudWatch evaluates at most a week. Unit: hours. */
+/** CloudWatch looks back at most a week. Unit: hours. */
 const LONGEST_EVALUATION = 168;
+/** A week less the day that a late sweep needs. Unit: hours. */
+const LONGEST_WATCHED_GAP = 144;
+const DAYS = ['SUN', 'MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT'];
 
 /**
- * After how long without a finished sweep somebody should look: one sweep may be missed, and each may begin as late as
- * the flexible window lets it. Unit: hours, 2 to 168. Of a cron expression only this is known: it fires daily at least if
- * it restricts no day; else it may be a week.
+ * After how long without a finished sweep one is missed: half as long again as the longest time between two, and as late
+ * as the flexible window lets one begin. Unit: hours, 1 to 168.
+ *
+ * @returns null where the schedule leaves more than six days between two sweeps, or does not say how many.
  */
-export function missedSweepHours({ alarms, schedule, flexibleWindowMinutes }: Settings): number {
+export function missedSweepHours({ alarms, schedule, flexibleWindowMinutes }: Settings): number | null {
   if (alarms.missedSweepHours !== undefined) return alarms.missedSweepHours;
-  const late = flexibleWindowMinutes / 60;
-  return Math.min(LONGEST_EVALUATION, Math.ceil(2 * intervalHours(schedule) + late) + 1);
+  const gap = longestGapHours(schedule);
+  if (gap === null || gap > LONGEST_WATCHED_GAP) return null;
+  return Math.min(LONGEST_EVALUATION, Math.max(1, 1.5 * gap + flexibleWindowMinutes / 60));
 }
 
-/** Between two sweeps at most. */
-function intervalHours(schedule: string): number {
+/** Between two sweeps; null: the expression restricts days of the month, months or years. */
+function longestGapHours(schedule: string): number | null {
   const [, count, unit] = /^rate\((\d+) (minute|hour|day)s?\)$/.exec(schedule) ?? [];
   if (count && unit) return Number(count) * HOURS_OF[unit as keyof typeof HOURS_OF];
-  const [, , , month] = schedule.split(' ');
-  const daily = [...daysOf(schedule), month].every((field) => field === '*' || field === '?');
-  return daily ? HOURS_OF.day : LONGEST_EVALUATION;
+  const [, , dayOfMonth = '', month = '', dayOfWeek = '', year = ''] = schedule.slice('cron('.length, -1).split(' ');
+  const any = (field: string) => field === '*' || field === '?';
+  if (![dayOfMonth, month, year].every(any)) return null;
+  if (any(dayOfWeek)) return HOURS_OF.day;
+  const days = daysOfWeek(dayOfWeek);
+  if (days === null) return null;
+  const gaps = days.map((day, index) => ((days[index + 1] ?? (days[0] ?? 0) + 7) - day) * HOURS_OF.day);
+  return Math.max(...gaps);
+}
+
+/** Days named by `MON-FRI`, `2,4`, `SUN`, in order, Sunday 0; null: something else, like the last Friday. */
+function daysOfWeek(field: string): number[] | null {
+  const dayOf = (text: string) => (/^[1-7]$/.test(text) ? Number(text) - 1 : DAYS.indexOf(text));
+  const parts = field.split(',').map((part) => part.split('-').map(dayOf));
+  if (parts.some((ends) => ends.length > 2 || ends.includes(-1))) return null;
+  const days = parts.flatMap(([from = 0, to = from]) =>
+    Array.from({ length: ((to - from + 7) % 7) + 1 }, (_, index) => (from + index) % 7),
+  );
+  return [...new Set(days)].sort((a, b) => a - b);
 }
 
 /** Complete settings: every default filled in. */

@@ -1,6 +1,7 @@
 /** Alarms, dashboard and queries: that somebody is told, that a guide exists, that the metrics are really emitted. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Template } from 'aws-cdk-lib/assertions';
 import type { RunReport } from '../../domain/contracts.ts';
 import { METRICS_NAMESPACE as EMITTED, lambdaTelemetry } from '../../lambdas/telemetry.ts';
 import { anchorOf } from '../../lib/alarms.ts';
@@ -129,23 +130,29 @@ function emittedBySweep(): string[] {
 
 describe('after how long a sweep is missed', () => {
   it.each([
-    ['rate(4 hours)', 9],
-    ['rate(1 hour)', 3],
-    ['rate(30 minutes)', 2],
-    ['rate(1 day)', 49],
-    ['rate(7 days)', 168],
-    ['cron(0 2 * * ? *)', 49],
-    ['cron(0 2 ? * MON-FRI *)', 168],
-    ['cron(0 2 1 * ? *)', 168],
-  ])('%s: %i hours', (schedule, hours) => {
+    ['rate(4 hours)', 6],
+    ['rate(1 hour)', 1.5],
+    ['rate(30 minutes)', 1],
+    ['rate(1 day)', 36],
+    ['rate(6 days)', 168],
+    ['rate(7 days)', null],
+    ['cron(0 2 * * ? *)', 36],
+    ['cron(0 2 ? * MON-FRI *)', 108],
+    ['cron(0 2 ? * 2,4,6 *)', 108],
+    ['cron(0 2 ? * SAT-SUN *)', 168],
+    ['cron(0 2 ? * SUN *)', null],
+    ['cron(0 2 ? * 6L *)', null],
+    ['cron(0 2 1 * ? *)', null],
+    ['cron(0 2 * 1-6 ? *)', null],
+  ])('%s: %p hours', (schedule, hours) => {
     expect(missedSweepHours(settingsSchema.parse({ schedule }))).toBe(hours);
   });
 
   it.each([
-    ['rate(4 hours)', 90, 11],
-    ['rate(4 hours)', 1440, 33],
-    ['cron(0 2 * * ? *)', 60, 50],
-  ])('%s, flexible by %i minutes: %i hours', (schedule, flexibleWindowMinutes, hours) => {
+    ['rate(4 hours)', 90, 7.5],
+    ['rate(4 hours)', 1440, 30],
+    ['cron(0 2 * * ? *)', 60, 37],
+  ])('%s, flexible by %i minutes: %f hours', (schedule, flexibleWindowMinutes, hours) => {
     expect(missedSweepHours(settingsSchema.parse({ schedule, flexibleWindowMinutes }))).toBe(hours);
   });
 
@@ -156,7 +163,70 @@ describe('after how long a sweep is missed', () => {
     changed.hasResourceProperties('AWS::CloudWatch::Alarm', { Threshold: 25 });
     changed.hasResourceProperties('AWS::CloudWatch::Alarm', { Threshold: 2000 });
   });
+
+  it('cannot be watched where it is longer than CloudWatch looks back, which is said and not done in silence', () => {
+    const app = appWith({ schedule: 'rate(14 days)' });
+    expect(missing(templateOf(app))).toBeUndefined();
+    const said = app.synth().stacks.flatMap(({ messages }) => messages.filter(({ level }) => level === 'warning'));
+    expect(said.map(({ entry }) => entry.data)).toEqual([expect.stringContaining('no alarm tells of a missed sweep')]);
+  });
+
+  describe.each([
+    ['rate(4 hours)', 4],
+    ['rate(1 hour)', 1],
+    ['rate(1 day)', 24],
+    ['cron(0 2 * * ? *)', 24],
+  ])('%s', (schedule, hours) => {
+    const alarm = missing(templateOf(appWith({ schedule })));
+    /** Hours at which sweeps are finished: each begins on time and takes between a minute and a third of the interval. */
+    const finished = (count: number) =>
+      Array.from({ length: count }, (_, index) => index * hours + (index % 2 === 0 ? 1 / 60 : hours / 3));
+
+    it('is quiet while sweeps come to their end, some late', () => {
+      expect(alarmsAt(alarm, finished(20), 19 * hours)).toEqual([]);
+    });
+
+    it('fires when a single one is missed, before the next is due, and is quiet again after that', () => {
+      const without = finished(20).filter((_, index) => index !== 10);
+      const fired = alarmsAt(alarm, without, 19 * hours);
+      expect(fired[0]).toBeGreaterThan(10 * hours);
+      expect(fired[0]).toBeLessThan(11 * hours);
+      expect(fired.at(-1)).toBeLessThan((11 + 1 / 3) * hours);
+    });
+
+    it('fires when there never was one', () => {
+      expect(alarmsAt(alarm, [], 3 * hours).length).toBeGreaterThan(0);
+    });
+  });
 });
+
+function missing(of: Template): Record<string, Json> | undefined {
+  const found = resources(of, 'AWS::CloudWatch::Alarm').map(([, { Properties }]) => Properties);
+  return found.find((one) => one.AlarmDescription.includes('no sweep was finished')) as
+    | Record<string, Json>
+    | undefined;
+}
+
+/**
+ * At the end of which periods, in hours, the alarm is on, as CloudWatch documents it: all of the last N periods breach.
+ * With FILL none of them lacks data, as long as there was any; where there never was, missing data counts as it is set.
+ */
+function alarmsAt(alarm: Record<string, Json> | undefined, finished: readonly number[], until: number): number[] {
+  const [expression, metric] = alarm?.Metrics ?? [];
+  expect(expression.Expression).toBe(`FILL(${metric.Id}, 0)`);
+  expect(metric.MetricStat.Stat).toBe('SampleCount');
+  expect([alarm?.ComparisonOperator, alarm?.Threshold]).toEqual(['LessThanThreshold', 1]);
+  const period = metric.MetricStat.Period / 3600;
+  const periods = alarm?.EvaluationPeriods as number;
+  const breaches = (index: number) => {
+    if (finished.length === 0) return alarm?.TreatMissingData === 'breaching';
+    return !finished.some((at) => Math.floor(at / period) === index);
+  };
+  return Array.from({ length: Math.floor(until / period) }, (_, index) => index)
+    .filter((last) => last >= periods - 1)
+    .filter((last) => Array.from({ length: periods }, (_, back) => last - back).every(breaches))
+    .map((last) => (last + 1) * period - period / 2);
+}
 
 describe('dashboard and queries', () => {
   it('the dashboard asks the three questions and shows every alarm', () => {
