@@ -182,3 +182,20 @@ test('a human’s plan goes on no further than the first machine that does not c
     expect(applied.totals).toMatchObject({ failed: 1, deferred: 2, restarted: 0 });
   });
 }, 60_000);
+
+test('many agents that went silent at once are SSM or the network: the one that hangs is not restarted', () => {
+  const silent = { guest: { ...healthyMachine().guest, agent: { diesAt: NOW - 30 * MINUTE } } };
+  const machines = { hung: hungMachine(), ...fleetOf('silent', 11, silent), ...fleetOf('well', 28, healthyMachine()) };
+  // Of the breaker's bounds only that of the newly silent is left.
+  const policy = { ...APPLY, breaker: { affectedPercent: 100 } };
+  return inSmallWorld({ machines, policy }, async (world) => {
+    const report = await world.run();
+    expect(breakerOf(report)).toEqual({
+      open: true,
+      reason: '12 more than in the last sweep are silent (over 10): SSM or the network, not the machines',
+    });
+    expect(actionOn(report, world, 'hung')).toMatchObject({ action: 'leave', code: 'breaker-open' });
+    expect(powerCalls(world)).toBe(0);
+    expect(world.messages()[0]).toMatch(/To restart this one all the same: send \{"mode":"plan"/);
+  });
+});
