@@ -84,6 +84,7 @@ describe('half the fleet hung while configuration management reverts us every 30
         }
         expect(world.messages()).toHaveLength(sweep + 1);
         expect(world.messages().at(-1)).toContain('4 of 8 instances, more than 3');
+        expect(world.messages().at(-1)).toContain('4 of its machines hang and are not restarted.');
         await world.minutes(65);
       }
       const cured = ['SendCommand', 'CreateTags', 'SendCommand', 'CreateTags'];
