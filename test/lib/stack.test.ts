@@ -63,27 +63,6 @@ describe('the shipped stack', () => {
     expect(seconds).toEqual([undefined, 86_400, 86_400, 7_200, undefined]);
   });
 
-  it('names no function, role, table or queue: a replacement never meets its own name', () => {
-    const names = [
-      ['AWS::Lambda::Function', 'FunctionName'],
-      ['AWS::IAM::Role', 'RoleName'],
-      ['AWS::DynamoDB::Table', 'TableName'],
-      ['AWS::SQS::Queue', 'QueueName'],
-      ['AWS::SNS::Topic', 'TopicName'],
-      ['AWS::Logs::LogGroup', 'LogGroupName'],
-    ] as const;
-    for (const [type, property] of names) {
-      for (const [id, resource] of resources(template, type))
-        expect([id, resource.Properties[property]]).toEqual([id, undefined]);
-    }
-  });
-
-  it('keeps old versions: an execution ends on the version it began on', () => {
-    const versions = resources(template, 'AWS::Lambda::Version');
-    expect(versions).toHaveLength(5);
-    for (const [, version] of versions) expect(version.DeletionPolicy).toBe('Retain');
-  });
-
   it('calls a durable function by its alias only, and never waits for one', () => {
     const durable = FUNCTION_NAMES.filter((name) => SHAPES[name].executionTimeout).map(
       (name) => functions.get(name)!.id,
