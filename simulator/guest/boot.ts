@@ -9,6 +9,8 @@ export interface Boot {
   readonly loginAt: number;
   readonly agentAt: number;
   readonly audit: KernelAudit;
+  /** `audit_backlog_limit=` on the kernel command line of this boot. */
+  readonly bootLimit: number | null;
   loaded: string;
   agentEndsAt: number;
   hungSince: number | null;

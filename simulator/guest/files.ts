@@ -1,5 +1,6 @@
 /** A guest's file tree, in memory: its disk (kept over power cycles) and what lives until the next boot (`/run`). */
 import { createHash } from 'node:crypto';
+import { bootLoaderFiles } from './boot-loader.ts';
 import type { Distribution } from './distributions.ts';
 import type { GuestProfile } from './profile.ts';
 
@@ -53,6 +54,8 @@ export function initialFiles(distribution: Distribution, profile: GuestProfile):
   const put = (path: string, content: string, mode = 0o644) => {
     files.set(path, { content: Buffer.from(content, 'utf8').toString('latin1'), mode });
   };
+  for (const [path, file] of Object.entries(bootLoaderFiles(distribution, profile.bootLimit ?? null)))
+    files.set(path, file);
   if (distribution.osRelease !== '') put('/etc/os-release', distribution.osRelease);
   if (distribution.id.startsWith('rhel')) put('/etc/redhat-release', `${distribution.banner}\n`);
   if (distribution.id.startsWith('al')) put('/etc/system-release', `${distribution.banner}\n`);

@@ -10,6 +10,8 @@ export interface HostView {
   readonly distribution: Distribution;
   readonly kernel: string;
   readonly audit: KernelAudit;
+  /** `audit_backlog_limit=` that it booted with. */
+  readonly bootLimit: number | null;
   readonly availableKiB: number;
   readonly hostname: string;
   readonly nextPid: number;
@@ -19,10 +21,11 @@ export interface HostView {
 
 /** Files of /proc, and the pid file that goes with them. */
 export function procFiles(view: HostView): Record<string, string> {
-  const { memoryKiB, bootLimit } = view.profile;
+  const { bootLimit } = view;
+  const { memoryKiB } = view.profile;
   const available = view.availableKiB;
   const tellsAvailable = kernelAtLeast(view.kernel, 3, 14) || view.kernel.includes('.el7');
-  const limit = bootLimit === undefined || bootLimit === null ? '' : ` audit_backlog_limit=${bootLimit}`;
+  const limit = bootLimit === null ? '' : ` audit_backlog_limit=${bootLimit}`;
   const proc: Record<string, string> = {
     '/proc/meminfo': `MemTotal:       ${memoryKiB} kB\nMemFree:        ${Math.floor(available / 2)} kB\n${
       tellsAvailable ? `MemAvailable:   ${available} kB\n` : ''

@@ -2,6 +2,7 @@
 import type { EventLog, Random } from '../core.ts';
 import type { Boot } from './boot.ts';
 import { bootConsole, LOGIN_AFTER_MS, shutdownText } from './boot-console.ts';
+import { bootLimitOf } from './boot-loader.ts';
 import { ConsoleRing, stamp } from './console-ring.ts';
 import { type Distribution, distribution } from './distributions.ts';
 import { type GuestFile, initialFiles, joinRules, loadRules } from './files.ts';
@@ -123,7 +124,8 @@ export class Life {
   /** Power is on: the boot and everything that it brings. */
   start(at: number): void {
     const number = ++this.boots;
-    const { bootLimit = null, auditd = 'running' } = this.profile;
+    const { auditd = 'running' } = this.profile;
+    const bootLimit = bootLimitOf(this.disk);
     const audit = new KernelAudit(this.kernel, bootLimit, this.distribution.backlogWaitTime);
     const agentAt = at + (this.profile.agent?.startsAfterSeconds ?? this.random.between(24, 45)) * SECOND;
     this.boot = {
@@ -132,6 +134,7 @@ export class Life {
       loginAt: at + LOGIN_AFTER_MS,
       agentAt,
       audit,
+      bootLimit,
       loaded: '',
       agentEndsAt: Number.POSITIVE_INFINITY,
       hungSince: null,

@@ -102,6 +102,7 @@ class LinuxMachine implements Machine {
       distribution: this.#life.distribution,
       kernel: this.#life.kernel,
       audit,
+      bootLimit: boot.bootLimit,
       availableKiB: this.#life.availableKiB(),
       hostname: this.#life.identity.hostname,
       nextPid: this.#life.nextPid,

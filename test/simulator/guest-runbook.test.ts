@@ -1,11 +1,11 @@
 /** The project's own runbook on the guests: it cures, and what it may not do it does not do. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readRunbookScript } from '../../lambdas/runbook/document.ts';
 import type { DistributionId } from '../../simulator/guest/distributions.ts';
 import { rulesWithLimit } from '../../simulator/guest/files.ts';
-import { BOOT, MINUTE, machine, RULES } from './guest-support.ts';
+import { BOOT, consoleText, MINUTE, machine, RULES } from './guest-support.ts';
 
-const SCRIPT = readFileSync(join(__dirname, '../../lambdas/runbook/resize-audit-backlog.sh'), 'utf8');
+const SCRIPT = readRunbookScript(join(__dirname, '../../lambdas/runbook'));
 const AT = BOOT + 60 * MINUTE;
 const BURSTS = [
   { at: BOOT + 30 * MINUTE, needs: 5000 },
@@ -71,6 +71,23 @@ describe('the runbook on a guest', () => {
     });
     expect(of.truth(AT)).toEqual(before);
   });
+
+  it.each<DistributionId>(['al1', 'al2', 'al2023', 'rhel8', 'ubuntu2204', 'debian12'])(
+    'sets the limit of the kernel command line of %s where it is told to, and the next boot begins with it',
+    (distribution) => {
+      const of = machine({ distribution, bursts: BURSTS });
+      const boots = () => consoleText(of, AT + 20 * MINUTE).match(/audit: audit_backlog_limit: \d+/g);
+      const said = (at: number) =>
+        String(answer(of.runScript(at, SCRIPT, { ...APPLY, SSM_BootLimit: 'yes' }).stdout).message);
+      expect(boots()).toBeNull();
+      expect(said(AT)).toMatch(/Set audit_backlog_limit=8192 on the kernel command line for the next boot\./);
+      of.powerOff(AT + 5 * MINUTE);
+      of.powerOn(AT + 6 * MINUTE);
+      expect(boots()).toEqual(['audit: audit_backlog_limit: 8192']);
+      expect(said(AT + 30 * MINUTE)).toMatch(/The kernel command line has audit_backlog_limit=8192\./);
+      expect(Object.keys(of.truth(AT + 40 * MINUTE).files).filter((path) => path.endsWith('.tmp'))).toEqual([]);
+    },
+  );
 
   it.each([
     ['pending-reboot', { files: { [RULES]: '-D\n-b 320\n-f 1\n-e 2\n' } }],
