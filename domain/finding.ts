@@ -93,8 +93,12 @@ export interface PreflightFacts {
   readonly spotRequest: 'none' | 'one-time' | 'persistent' | 'unreadable';
   /** DisableApiStop; null: could not be read. */
   readonly stopProtection: boolean | null;
-  /** State of the keys of its encrypted volumes. */
-  readonly keys: 'none-needed' | 'enabled' | 'disabled' | 'unreadable';
+  /** It is terminated, not stopped, when it powers off from inside; null: could not be read. */
+  readonly terminatesOnShutdown: boolean | null;
+  /** The keys of its encrypted volumes. `not-grantable`: that EC2 may be granted one in our name could not be shown. */
+  readonly keys: 'none-needed' | 'enabled' | 'disabled' | 'not-grantable' | 'unreadable';
+  /** The key that {@link keys} is about, where it is about one. */
+  readonly key?: string;
 }
 
 /** What the ledger remembers of one instance between sweeps. Times are ISO 8601. */

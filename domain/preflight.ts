@@ -16,7 +16,8 @@ export type StoppableFacts = Pick<InstanceFacts, 'publicAddress' | 'rootDeviceTy
  * The hazards of a stop, in the order of the triage codes; empty when a stop loses nothing and the instance may be
  * expected to start again. A reboot meets none of them: it keeps host, address and instance store.
  * Sources: EC2 user guide, "Stop and start your instance" and "Enable stop protection"; EC2 lets only Spot Instances of
- * a persistent request stop; an instance whose root is in the instance store can never be stopped.
+ * a persistent request stop; an instance whose root is in the instance store can never be stopped. A stop through the API
+ * never terminates, but auditd on a full log disk may halt the machine as it boots, and then its shutdown behaviour counts.
  */
 export function whatAStopLoses(instance: StoppableFacts, preflight: PreflightFacts): readonly StopHazard[] {
   const hazards: readonly StopHazard[] = [
@@ -32,6 +33,12 @@ function losses(instance: StoppableFacts, preflight: PreflightFacts): string[] {
   if (preflight.instanceStore === true) found.push('the data on its instance store volumes');
   if (preflight.instanceStore === null) found.push('perhaps instance store data (could not be read)');
   if (instance.publicAddress === 'auto') found.push('its auto-assigned public IPv4 address');
+  if (preflight.terminatesOnShutdown === true) {
+    found.push(
+      'itself, should it power off from inside while it goes down or boots (its shutdown behaviour is terminate)',
+    );
+  }
+  if (preflight.terminatesOnShutdown === null) found.push('perhaps itself (its shutdown behaviour could not be read)');
   if (preflight.macHost) found.push('hours of its Mac host being scrubbed');
   return found;
 }
@@ -51,8 +58,10 @@ function refusals(instance: StoppableFacts, preflight: PreflightFacts): string[]
   return found;
 }
 
-function startRisks(preflight: PreflightFacts): string[] {
-  if (preflight.keys === 'disabled') return ['a key of its encrypted volumes is disabled'];
-  if (preflight.keys === 'unreadable') return ['the state of the keys of its encrypted volumes could not be read'];
+function startRisks({ keys, key }: PreflightFacts): string[] {
+  const which = key === undefined ? 'a key of its encrypted volumes' : `the key ${key} of its encrypted volumes`;
+  if (keys === 'disabled') return [`${which} is disabled`];
+  if (keys === 'not-grantable') return [`a start needs a grant on ${which}, and kms:CreateGrant was refused to us`];
+  if (keys === 'unreadable') return [`the state of ${which} could not be read`];
   return [];
 }

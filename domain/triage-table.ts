@@ -178,10 +178,10 @@ const ROWS: { readonly [C in TriageCode]: Omit<TriageRow, 'code'> } = {
   },
   'may-not-start': {
     row: 16,
-    when: 'it might not start again (disabled or unreadable key of a volume), and a reboot is not allowed; or that was not looked at',
+    when: 'it might not start again (a key of a volume is disabled, unreadable or not to be granted), and a reboot is not allowed; or that was not looked at',
     actions: ['leave'],
     explanation: 'An instance whose volumes cannot be decrypted falls back to stopped without an error.',
-    next: 'Enable the key (or let the service see it), then run again.',
+    next: 'Enable the key, or let its policy give the service kms:DescribeKey and kms:CreateGrant; then run again.',
   },
   'restarted-before': {
     row: 17,

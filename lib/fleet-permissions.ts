@@ -62,6 +62,18 @@ export function readFleet(fleet: Fleet): Permission[] {
       actions: ['kms:DescribeKey'],
       resources: keys(fleet),
     },
+    {
+      sid: 'TestGrants',
+      reason:
+        'Before a stop: a dry run that shows whether a start could grant EC2 the keys of encrypted volumes. Were it no dry run, it would let this account describe a key and nothing else. It is asked for directly: a key whose own policy lets these roles grant through EC2 alone counts as one that may not start, unless that policy allows this as well.',
+      actions: ['kms:CreateGrant'],
+      resources: keys(fleet),
+      conditions: {
+        StringEquals: { 'kms:GranteePrincipal': `arn:${fleet.partition}:iam::${arnAccount(fleet)}:root` },
+        'ForAllValues:StringEquals': { 'kms:GrantOperations': ['DescribeKey'] },
+        Null: { 'kms:GrantOperations': 'false' },
+      },
+    },
   ];
 }
 

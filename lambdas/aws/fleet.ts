@@ -8,7 +8,7 @@ import {
   type DescribeInstancesResult,
 } from '@aws-sdk/client-ec2';
 import { DescribeInstanceInformationCommand, type InstanceInformation } from '@aws-sdk/client-ssm';
-import type { AgentFacts, InstanceFacts, StatusCheck } from '../../domain/finding.ts';
+import type { AgentFacts, Cell, InstanceFacts, StatusCheck } from '../../domain/finding.ts';
 import type { FleetPort } from '../../domain/ports.ts';
 import { answered, type Called, type Caller, type Failed, mapAnswer, refused } from './call.ts';
 import type { CellClients } from './clients.ts';
@@ -24,7 +24,7 @@ const IDS_PER_CALL = 100;
 /** SSM's largest page; as many ids in one call as fit on it. */
 const AGENTS_PER_CALL = 50;
 
-export function createFleet(clients: CellClients, caller: Caller, knowledge: CellKnowledge): FleetPort {
+export function createFleet(cell: Cell, clients: CellClients, caller: Caller, knowledge: CellKnowledge): FleetPort {
   const { ec2, ssm } = clients;
 
   const describe = async (input: DescribeInstancesCommandInput): Promise<Called<TokenPage<InstanceFacts>>> => {
@@ -156,7 +156,7 @@ export function createFleet(clients: CellClients, caller: Caller, knowledge: Cel
       return answered(agents);
     },
 
-    preflight: (instance) => readPreflight(instance, clients, caller, knowledge),
+    preflight: (instance) => readPreflight(cell, instance, clients, caller, knowledge),
   };
 }
 

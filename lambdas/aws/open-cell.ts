@@ -45,7 +45,7 @@ function readingPorts(cell: Cell, { clients, knowledge }: OpenedCell, caller: Ca
     cell,
     clock,
     tally: caller,
-    fleet: createFleet(clients, caller, knowledge),
+    fleet: createFleet(cell, clients, caller, knowledge),
     console: createConsole(clients, caller, knowledge),
   };
 }

@@ -1,20 +1,18 @@
-/** What a stop would lose or meet, asked of EC2 and KMS. What cannot be read is said in the facts themselves. */
+/** What a stop would lose or meet, asked of EC2 and (volume-keys.ts) KMS. What cannot be read is said in the facts themselves. */
 import {
   type _InstanceType,
   DescribeInstanceAttributeCommand,
   DescribeInstanceTypesCommand,
   DescribeSpotInstanceRequestsCommand,
-  DescribeVolumesCommand,
-  type Volume,
 } from '@aws-sdk/client-ec2';
-import { DescribeKeyCommand } from '@aws-sdk/client-kms';
-import type { InstanceFacts, PreflightFacts } from '../../domain/finding.ts';
-import { answered, type Caller } from './call.ts';
+import type { Cell, InstanceFacts, PreflightFacts } from '../../domain/finding.ts';
+import type { Caller } from './call.ts';
 import type { CellClients } from './clients.ts';
 import type { CellKnowledge } from './knowledge.ts';
-import { allPages } from './pages.ts';
+import { volumeKeys } from './volume-keys.ts';
 
 export async function readPreflight(
+  cell: Cell,
   instance: InstanceFacts,
   clients: CellClients,
   caller: Caller,
@@ -25,7 +23,8 @@ export async function readPreflight(
     macHost: instance.instanceType.startsWith('mac'),
     spotRequest: await spotRequest(instance, clients, caller),
     stopProtection: await stopProtection(instance, clients, caller),
-    keys: await volumeKeys(instance, clients, caller),
+    terminatesOnShutdown: await terminatesOnShutdown(instance, clients, caller),
+    ...(await volumeKeys(cell, instance, clients, caller)),
   };
 }
 
@@ -91,57 +90,24 @@ async function stopProtection(instance: InstanceFacts, { ec2 }: CellClients, cal
   return (answer.ok ? answer.value.DisableApiStop?.Value : undefined) ?? null;
 }
 
-async function volumeKeys(
+async function terminatesOnShutdown(
   instance: InstanceFacts,
-  clients: CellClients,
+  { ec2 }: CellClients,
   caller: Caller,
-): Promise<PreflightFacts['keys']> {
-  if (instance.volumeIds.length === 0) return 'none-needed';
-  const volumes = await allPages<Volume>('ec2:DescribeVolumes', async (token) => {
-    const page = await caller.call({
-      call: 'ec2:DescribeVolumes',
-      effect: 'read',
-      instanceId: instance.instanceId,
-      send: (options) =>
-        clients.ec2.send(
-          new DescribeVolumesCommand({ VolumeIds: [...instance.volumeIds], ...(token ? { NextToken: token } : {}) }),
-          options,
-        ),
-    });
-    return page.ok ? answered({ items: page.value.Volumes ?? [], next: page.value.NextToken }) : page;
-  });
-  if (!volumes.ok) return 'unreadable';
-  const found = new Map(volumes.value.map((volume) => [volume.VolumeId, volume]));
-  const keys = new Set<string>();
-  for (const id of instance.volumeIds) {
-    const volume = found.get(id);
-    if (volume?.Encrypted === undefined) return 'unreadable';
-    if (!volume.Encrypted) continue;
-    if (!volume.KmsKeyId) return 'unreadable';
-    keys.add(volume.KmsKeyId);
-  }
-  if (keys.size === 0) return 'none-needed';
-  const states = [];
-  for (const key of keys) states.push(await keyState(key, instance, clients, caller));
-  if (states.includes('disabled')) return 'disabled';
-  return states.includes('unreadable') ? 'unreadable' : 'enabled';
-}
-
-async function keyState(
-  keyId: string,
-  instance: InstanceFacts,
-  { kms }: CellClients,
-  caller: Caller,
-): Promise<'enabled' | 'disabled' | 'unreadable'> {
+): Promise<boolean | null> {
   const answer = await caller.call({
-    call: 'kms:DescribeKey',
+    call: 'ec2:DescribeInstanceAttribute',
     effect: 'read',
     instanceId: instance.instanceId,
-    send: (options) => kms.send(new DescribeKeyCommand({ KeyId: keyId }), options),
+    send: (options) =>
+      ec2.send(
+        new DescribeInstanceAttributeCommand({
+          InstanceId: instance.instanceId,
+          Attribute: 'instanceInitiatedShutdownBehavior',
+        }),
+        options,
+      ),
   });
-  // A key that is not there any more opens no volume either.
-  if (!answer.ok) return answer.error.code === 'NotFoundException' ? 'disabled' : 'unreadable';
-  const state = answer.value.KeyMetadata?.KeyState;
-  if (state === undefined) return 'unreadable';
-  return state === 'Enabled' ? 'enabled' : 'disabled';
+  const behaviour = answer.ok ? answer.value.InstanceInitiatedShutdownBehavior?.Value : undefined;
+  return behaviour === undefined ? null : behaviour !== 'stop';
 }

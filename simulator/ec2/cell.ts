@@ -6,6 +6,14 @@ import type { InstanceProfile } from './profile.ts';
 /** State of a KMS key; `denied`: the caller may not describe it. */
 export type KeyState = 'Enabled' | 'Disabled' | 'PendingDeletion' | 'denied';
 
+/** What a key's policy says, as far as it bears on instances. */
+export interface KeyRules {
+  /** `AWS`: `aws/ebs`, whose policy AWS keeps. Default `CUSTOMER`. */
+  readonly manager?: 'AWS' | 'CUSTOMER';
+  /** Who may grant it, of those whom IAM lets: anyone, EC2 in somebody's name alone, nobody. Default `anyone`. */
+  readonly grants?: 'anyone' | 'through-ec2' | 'nobody';
+}
+
 /** One account x one region of the embedded cloud. */
 export class CloudCell {
   readonly accountId: string;
@@ -14,7 +22,7 @@ export class CloudCell {
   readonly #log: EventLog;
   readonly #eventualConsistencyMs: number;
   readonly #instances = new Map<string, EmbeddedInstance>();
-  readonly #keys = new Map<string, KeyState>();
+  readonly #keys = new Map<string, { readonly state: KeyState } & Required<KeyRules>>();
   #sequence = 0;
 
   constructor(accountId: string, region: string, random: Random, log: EventLog, eventualConsistencyMs: number) {
@@ -26,11 +34,15 @@ export class CloudCell {
   }
 
   /** A key of this cell, by its id (a UUID). */
-  addKey(keyId: string, state: KeyState): void {
-    this.#keys.set(keyId, state);
+  addKey(keyId: string, state: KeyState, { manager = 'CUSTOMER', grants = 'anyone' }: KeyRules = {}): void {
+    this.#keys.set(keyId, { state, manager, grants: manager === 'AWS' ? 'through-ec2' : grants });
   }
   /** undefined: there is no such key. */
   keyState(keyId: string): KeyState | undefined {
+    return this.#keys.get(keyId)?.state;
+  }
+  /** undefined: there is no such key. */
+  keyRules(keyId: string): Required<KeyRules> | undefined {
     return this.#keys.get(keyId);
   }
 
@@ -51,7 +63,10 @@ export class CloudCell {
       log: this.#log,
       random,
       eventualConsistencyMs: this.#eventualConsistencyMs,
-      keyUsable: (keyId) => this.#keys.get(keyId) === 'Enabled',
+      keyUsable: (keyId) => {
+        const key = this.#keys.get(keyId);
+        return key?.state === 'Enabled' && key.grants !== 'nobody';
+      },
       forget: (gone) => this.#instances.delete(gone.instanceId),
     });
     this.#instances.set(instanceId, instance);

@@ -67,6 +67,28 @@ const tagging = instances('ResourceId', (call) => {
   };
 });
 
+/** Condition keys of kms:CreateGrant that are modelled. */
+const GRANT_KEYS = ['kms:viaservice', 'kms:grantisforawsresource', 'kms:granteeprincipal', 'kms:grantoperations'];
+
+const keyOf: TargetsOf = (call) => {
+  const key = text(call.params.KeyId);
+  return [{ resource: key.startsWith('arn:') ? key : arn(call, 'kms', `key/${key}`) }];
+};
+
+/** A grant that is asked for directly, by no service in anybody's name. */
+const granting: TargetsOf = (call, directory) => {
+  const operations = texts(call.params.Operations);
+  return keyOf(call, directory).map((key) => ({
+    ...key,
+    keys: GRANT_KEYS,
+    context: [
+      ['kms:grantisforawsresource', 'false'],
+      ['kms:granteeprincipal', text(call.params.GranteePrincipal)],
+      ...(operations.length > 0 ? [['kms:grantoperations', operations] as const] : []),
+    ],
+  }));
+};
+
 /**
  * Starting from encrypted volumes, EC2 asks for a grant on their keys in the caller's name. On AWS the call succeeds and
  * the instance falls back to stopped when the caller may not grant; here the call is refused.
@@ -80,10 +102,12 @@ const starting: TargetsOf = (call, directory) => [
       (key): Target => ({
         action: 'kms:CreateGrant',
         resource: arn(call, 'kms', `key/${key}`),
-        keys: ['kms:viaservice', 'kms:grantisforawsresource'],
+        keys: GRANT_KEYS,
         context: [
           ['kms:viaservice', `ec2.${call.region}.amazonaws.com`],
           ['kms:grantisforawsresource', 'true'],
+          ['kms:granteeprincipal', `arn:aws:sts::${call.accountId}:assumed-role/aws:ec2-infrastructure/${id}`],
+          ['kms:grantoperations', ['Decrypt']],
         ],
       }),
     );
@@ -176,10 +200,8 @@ const ROWS: Readonly<Record<string, TargetsOf>> = {
   'ec2:RebootInstances': instances('InstanceId'),
   'ec2:CreateTags': tagging,
   'ec2:DeleteTags': tagging,
-  'kms:DescribeKey': (call) => {
-    const key = text(call.params.KeyId);
-    return [{ resource: key.startsWith('arn:') ? key : arn(call, 'kms', `key/${key}`) }];
-  },
+  'kms:CreateGrant': granting,
+  'kms:DescribeKey': keyOf,
   'ssm:DescribeInstanceInformation': everything,
   'ssm:GetCommandInvocation': everything,
   'ssm:ListCommandInvocations': everything,

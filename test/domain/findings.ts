@@ -88,6 +88,7 @@ export function preflight(change: Partial<PreflightFacts> = {}): PreflightFacts 
     macHost: false,
     spotRequest: 'none',
     stopProtection: false,
+    terminatesOnShutdown: false,
     keys: 'none-needed',
     ...change,
   };

@@ -14,8 +14,12 @@ const cases: readonly [what: RegExp, code: StopHazardCode, i: Partial<InstanceFa
   [/bought in a way/, 'stop-refused', { lifecycle: 'other' }, {}],
   [/has stop protection/, 'stop-refused', {}, { stopProtection: true }],
   [/stop protection could not be read/, 'stop-refused', {}, { stopProtection: null }],
-  [/is disabled/, 'may-not-start', {}, { keys: 'disabled' }],
-  [/keys .* could not be read/, 'may-not-start', {}, { keys: 'unreadable' }],
+  [/itself, .* shutdown behaviour is terminate/, 'stop-would-lose', {}, { terminatesOnShutdown: true }],
+  [/perhaps itself/, 'stop-would-lose', {}, { terminatesOnShutdown: null }],
+  [/^a key .* is disabled/, 'may-not-start', {}, { keys: 'disabled' }],
+  [/^the key arn:k1 .* is disabled/, 'may-not-start', {}, { keys: 'disabled', key: 'arn:k1' }],
+  [/grant on the key arn:k1 .*CreateGrant was refused/, 'may-not-start', {}, { keys: 'not-grantable', key: 'arn:k1' }],
+  [/state of a key .* could not be read/, 'may-not-start', {}, { keys: 'unreadable' }],
 ];
 
 describe('what a stop loses', () => {

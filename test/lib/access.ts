@@ -126,8 +126,13 @@ const grant = (role: string, account: string): Expectation[] => {
       {
         action: 'kms:CreateGrant',
         resource: `arn:aws:kms:${region}:${STRANGER}:key/${KEY}`,
-        keys: new Set(['kms:viaservice', 'kms:grantisforawsresource']),
-        context: new Map([['aws:principalaccount', account], ...more]),
+        keys: new Set(['kms:viaservice', 'kms:grantisforawsresource', 'kms:granteeprincipal', 'kms:grantoperations']),
+        context: new Map<string, string | readonly string[]>([
+          ['aws:principalaccount', account],
+          ['kms:granteeprincipal', `arn:aws:sts::${account}:assumed-role/aws:ec2-infrastructure/i-plain`],
+          ['kms:grantoperations', ['Decrypt']],
+          ...more,
+        ]),
       },
     ],
   });
@@ -141,6 +146,34 @@ const grant = (role: string, account: string): Expectation[] => {
     ask(false, 'through EC2, for anyone', REGION, [via, ['kms:grantisforawsresource', 'false']]),
     ask(false, 'through another service', REGION, [['kms:viaservice', `rds.${REGION}.amazonaws.com`], forAws]),
     ask(false, 'in another region', ELSEWHERE, [via, forAws]),
+  ];
+};
+
+/** The dry run that shows whether a key can be granted: what it asks for directly must be harmless were it none. */
+const tested = (role: string, account: string, allowed: boolean): Ruling[] => {
+  const ask = (may: boolean, grantee: string, operations: readonly string[], region = REGION): Ruling => ({
+    allowed: may,
+    asked: call(
+      'kms:CreateGrant',
+      {
+        KeyId: `arn:aws:kms:${region}:${STRANGER}:key/${KEY}`,
+        GranteePrincipal: `arn:aws:iam::${grantee}`,
+        Operations: operations,
+        DryRun: true,
+      },
+      { region },
+    ),
+  });
+  const other = account === HUB ? MEMBER : HUB;
+  return [
+    ask(allowed, `${account}:root`, ['DescribeKey']),
+    ask(allowed, `${account}:root`, ['DescribeKey'], SECOND),
+    ask(false, `${account}:root`, ['DescribeKey'], ELSEWHERE),
+    ask(false, `${account}:root`, ['DescribeKey', 'Decrypt']),
+    ask(false, `${account}:root`, []),
+    ask(false, `${other}:root`, ['DescribeKey']),
+    ask(false, `${STRANGER}:root`, ['DescribeKey']),
+    ask(false, `${account}:role/${role}`, ['DescribeKey']),
   ];
 };
 
@@ -324,9 +357,11 @@ export function expectations(): readonly Expectation[] {
     ];
     const also =
       role === 'reconcile' ? [yes(call('ec2:DescribeInstances')), yes(call('ec2:DescribeInstances', {}, THERE))] : [];
-    const rulings = [...rules, ...[...own, ...general].flatMap((rule) => rule(yes)), ...also];
+    const account = role === 'member' ? MEMBER : HUB;
+    const keys = tested(role, account, fleet.includes('look'));
+    const rulings = [...rules, ...keys, ...[...own, ...general].flatMap((rule) => rule(yes)), ...also];
     const asked = rulings.map((ruling) => expectation(role, ruling));
-    const grants = fleet.includes('bring') ? grant(role, role === 'member' ? MEMBER : HUB) : [];
+    const grants = fleet.includes('bring') ? grant(role, account) : [];
     const oneKey = ['aws:resourcetag/', 'ssm:resourcetag/'].flatMap((prefix) =>
       ['i-out', 'i-OUT'].map((id) => sendByOneKey(role, prefix, id)),
     );

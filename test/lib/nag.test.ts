@@ -19,7 +19,7 @@ const EXPLAINED: readonly (readonly [finding: RegExp, why: string])[] = [
   ],
   [
     /^IAM5\[Resource::arn:<AWS::Partition>:kms:(<AWS::Region>|[a-z0-9-]+):\*:key\/\*\]$/,
-    'keys of volumes are not known beforehand; DescribeKey reads, CreateGrant is for EC2 alone',
+    'keys of volumes are not known beforehand; DescribeKey reads, CreateGrant is for EC2 alone or lets a key be described',
   ],
   [/^IAM5\[Resource::<\w+Function\w+\.Arn>:\*\]$/, "a durable function's executions, of every version"],
 ];

@@ -4,7 +4,7 @@ import {
   StartInstancesCommand,
   StopInstancesCommand,
 } from '@aws-sdk/client-ec2';
-import { DescribeKeyCommand, KMSClient } from '@aws-sdk/client-kms';
+import { CreateGrantCommand, type CreateGrantCommandInput, DescribeKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { type CloudOptions, credentialsFor, type EmbeddedCloud, type WireRequest } from '../../simulator/cloud.ts';
 import { type ApiCall, currentInvocation, type Invocation, type Json, type Service } from '../../simulator/core.ts';
@@ -143,6 +143,30 @@ test('KMS DescribeKey tells the state, an unknown key from a forbidden one', asy
   expect((await live(describe('k-off'))).KeyMetadata?.Enabled).toBe(false);
   expect((await failure(describe('k-no'))).name).toBe('AccessDeniedException');
   expect((await failure(describe('k-none'))).name).toBe('NotFoundException');
+  expect((await live(describe('k-on'))).KeyMetadata?.KeyManager).toBe('CUSTOMER');
+
+  cell.addKey('k-ec2', 'Enabled', { grants: 'through-ec2' });
+  cell.addKey('k-aws', 'Enabled', { manager: 'AWS' });
+  const grant = (KeyId: string, more: Partial<CreateGrantCommandInput> = {}) =>
+    failure(
+      kms.send(
+        new CreateGrantCommand({
+          KeyId,
+          GranteePrincipal: `arn:aws:iam::${HOME}:root`,
+          Operations: ['DescribeKey'],
+          DryRun: true,
+          ...more,
+        }),
+      ),
+    ).then(({ name }) => name);
+  expect(await grant('k-on')).toBe('DryRunOperationException');
+  expect(await grant('k-off')).toBe('DisabledException');
+  expect(await grant('k-none')).toBe('NotFoundException');
+  for (const keyId of ['k-ec2', 'k-aws', 'k-no']) expect(await grant(keyId)).toBe('AccessDeniedException');
+  expect(await grant('k-on', { GranteePrincipal: 'somebody' })).toBe('InvalidArnException');
+  expect(await grant('k-on', { Operations: [] })).toBe('ValidationException');
+  expect(await grant('k-on', { DryRun: false })).toMatch(/NotModelled/);
+  expect(cloud.mutatingCalls).toBe(0);
 });
 
 describe('quotas', () => {

@@ -11,7 +11,7 @@ import type { CellMemory } from '../../domain/ports.ts';
 import { createHomeClients } from '../../lambdas/aws/clients.ts';
 import type { InstanceProfile } from '../../simulator/cloud.ts';
 import { type Machine, type MachineTruth, Random, type WorldEvent } from '../../simulator/core.ts';
-import type { KeyState } from '../../simulator/ec2/cell.ts';
+import type { CloudCell } from '../../simulator/ec2/cell.ts';
 import type { EmbeddedInstance } from '../../simulator/ec2/instance.ts';
 import { createLinuxMachine } from '../../simulator/guest/machine.ts';
 import type { GuestProfile } from '../../simulator/guest/profile.ts';
@@ -48,8 +48,13 @@ export const overflowedMachine = (instance: Partial<InstanceProfile> = {}, now =
 });
 export const healthyMachine = (): SmallMachine => ({ guest: { files: rules(8192) } });
 
+/** Id, state and policy of a KMS key. */
+export type Key = Parameters<CloudCell['addKey']>;
+
 export interface SmallWorldOptions extends Partial<SimulatedServiceOptions> {
   readonly machines: SmallFleet;
+  /** KMS keys of the home cell. */
+  readonly keys?: readonly Key[];
   /** The home cell as an earlier sweep left it; null: there was none. Default: quiet, of 40 instances. */
   readonly memory?: Partial<CellMemory> | null;
 }
@@ -69,8 +74,9 @@ export class SmallWorld {
   readonly #ids = new Map<string, { readonly id: string; readonly region: string }>();
 
   constructor(options: SmallWorldOptions) {
-    const { machines, memory: _memory, ...rest } = options;
+    const { machines, memory: _memory, keys = [], ...rest } = options;
     this.service = new SimulatedService({ seed: SEED, policy: APPLY, home: HOME, ...rest });
+    for (const key of keys) this.setKey(...key);
     for (const [i, [name, machine]] of Object.entries(machines).entries()) this.#add(name, i, machine);
   }
 
@@ -158,9 +164,9 @@ export class SmallWorld {
     instance.setTags(tags);
   }
 
-  /** A key of the home region, from now on. */
-  setKey(keyId: string, state: KeyState): void {
-    this.service.cloud.cell(HOME.accountId, HOME.region).addKey(keyId, state);
+  /** Makes a KMS key of the home cell, or changes what is so of it. */
+  setKey(...key: Key): void {
+    this.service.cloud.cell(HOME.accountId, HOME.region).addKey(...key);
   }
 
   /** Calls back once, as soon as something happens in the world. */

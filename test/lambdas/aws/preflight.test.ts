@@ -30,10 +30,12 @@ const type = (name: string, storage: boolean) =>
     'DescribeInstanceTypes',
     `<instanceTypeSet><item><instanceType>${name}</instanceType><instanceStorageSupported>${storage}</instanceStorageSupported></item></instanceTypeSet>`,
   );
-const protection = (on: boolean) =>
+/** Both attributes at once; EC2 gives the one that was asked for. */
+const protection = (on: boolean, behaviour = 'stop') =>
   xml(
     'DescribeInstanceAttribute',
-    `<instanceId>${A}</instanceId><disableApiStop><value>${on}</value></disableApiStop>`,
+    `<instanceId>${A}</instanceId><disableApiStop><value>${on}</value></disableApiStop>` +
+      `<instanceInitiatedShutdownBehavior><value>${behaviour}</value></instanceInitiatedShutdownBehavior>`,
   );
 const volumes = (...keys: (string | null)[]) =>
   xml(
@@ -50,12 +52,15 @@ const spot = (kind: string) =>
     'DescribeSpotInstanceRequests',
     `<spotInstanceRequestSet><item><spotInstanceRequestId>sir-1</spotInstanceRequestId><type>${kind}</type></item></spotInstanceRequestSet>`,
   );
-const key = (state: string) => json({ KeyMetadata: { KeyId: 'k', KeyState: state } });
+const key = (state: string, KeyManager = 'CUSTOMER') =>
+  json({ KeyMetadata: { KeyId: 'k', KeyState: state, KeyManager } });
+const GRANTABLE = jsonError('DryRunOperationException', 'The request would have succeeded.');
 
 const PLAIN: Script = {
   'ec2:DescribeInstanceTypes': type('m5.large', false),
   'ec2:DescribeInstanceAttribute': protection(false),
   'ec2:DescribeVolumes': volumes(null, null),
+  'kms:CreateGrant': GRANTABLE,
 };
 const ask = (script: Script, changes: Partial<InstanceFacts> = {}) =>
   openCell({ ...PLAIN, ...script }).ports.fleet.preflight(facts(changes));
@@ -66,6 +71,7 @@ test('an instance that loses nothing', async () => {
     macHost: false,
     spotRequest: 'none',
     stopProtection: false,
+    terminatesOnShutdown: false,
     keys: 'none-needed',
   });
 });
@@ -98,24 +104,89 @@ test('a spot instance whose request cannot be found is unreadable, not on demand
   ).toMatchObject({ spotRequest: 'unreadable' });
 });
 
-test.each([
-  ['Enabled', 'enabled'],
-  ['Disabled', 'disabled'],
-  ['PendingDeletion', 'disabled'],
-])('a key that is %s', async (state, expected) => {
-  expect(await ask({ 'ec2:DescribeVolumes': volumes('k1', null), 'kms:DescribeKey': key(state) })).toMatchObject({
-    keys: expected,
+test('shutdown behaviour: anything but a plain stop counts as termination', async () => {
+  expect(await ask({ 'ec2:DescribeInstanceAttribute': protection(false, 'terminate') })).toMatchObject({
+    terminatesOnShutdown: true,
+  });
+  const none = xml('DescribeInstanceAttribute', '<disableApiStop><value>false</value></disableApiStop>');
+  expect(await ask({ 'ec2:DescribeInstanceAttribute': none })).toMatchObject({
+    stopProtection: false,
+    terminatesOnShutdown: null,
   });
 });
 
-test('one disabled key among several is enough, and one that is gone is disabled', async () => {
-  const script = { 'ec2:DescribeVolumes': volumes('k1', 'k2') };
-  expect(await ask({ ...script, 'kms:DescribeKey': [key('Enabled'), key('Disabled')] })).toMatchObject({
-    keys: 'disabled',
+describe('keys', () => {
+  const K1 = 'arn:aws:kms:eu-west-1:111122223333:key/k1';
+  const K2 = 'arn:aws-cn:kms:cn-north-1:999999999999:key/k2';
+  const ONE = { 'ec2:DescribeVolumes': volumes(K1, null) };
+
+  test.each<[string, Script, object]>([
+    ['that is enabled and can be granted', { 'kms:DescribeKey': key('Enabled') }, { keys: 'enabled' }],
+    ['that is disabled', { 'kms:DescribeKey': key('Disabled') }, { keys: 'disabled', key: K1 }],
+    ['that is to be deleted', { 'kms:DescribeKey': key('PendingDeletion') }, { keys: 'disabled', key: K1 }],
+    ['that is gone', { 'kms:DescribeKey': jsonError('NotFoundException') }, { keys: 'disabled', key: K1 }],
+    ['that may not be looked at', { 'kms:DescribeKey': jsonError('AccessDeniedException') }, { keys: 'unreadable' }],
+    [
+      'that may not be granted',
+      { 'kms:DescribeKey': key('Enabled'), 'kms:CreateGrant': jsonError('AccessDeniedException') },
+      { keys: 'not-grantable', key: K1 },
+    ],
+    [
+      'that was disabled a moment ago',
+      { 'kms:DescribeKey': key('Enabled'), 'kms:CreateGrant': jsonError('DisabledException') },
+      { keys: 'disabled', key: K1 },
+    ],
+    [
+      'of which KMS does not say whether it can be granted',
+      { 'kms:DescribeKey': key('Enabled'), 'kms:CreateGrant': jsonError('InvalidArnException') },
+      { keys: 'unreadable', key: K1 },
+    ],
+    [
+      'that was granted in earnest, which a dry run never does',
+      { 'kms:DescribeKey': key('Enabled'), 'kms:CreateGrant': json({ GrantId: 'g', GrantToken: 't' }) },
+      { keys: 'unreadable', key: K1 },
+    ],
+  ])('one %s', async (_what, script, expected) => {
+    expect(await ask({ ...ONE, ...script })).toMatchObject(expected);
   });
-  expect(
-    await ask({ ...script, 'kms:DescribeKey': [key('Enabled'), jsonError('NotFoundException', 'no key')] }),
-  ).toMatchObject({ keys: 'disabled' });
+
+  test('what is asked for is a dry run of the least grant there is, to our own account', async () => {
+    const { ports, aws } = openCell({
+      ...PLAIN,
+      'ec2:DescribeVolumes': volumes(K1, K2),
+      'kms:DescribeKey': key('Enabled'),
+    });
+    expect(await ports.fleet.preflight(facts())).toMatchObject({ keys: 'enabled' });
+    const asked = aws.of('kms:CreateGrant').map(({ params }) => params);
+    const grantee = (partition: string) => `arn:${partition}:iam::${ports.cell.accountId}:root`;
+    expect(asked).toEqual([
+      { KeyId: K1, GranteePrincipal: grantee('aws'), Operations: ['DescribeKey'], DryRun: true },
+      { KeyId: K2, GranteePrincipal: grantee('aws-cn'), Operations: ['DescribeKey'], DryRun: true },
+    ]);
+  });
+
+  test('aws/ebs is not asked for: its policy is kept by AWS and lets EBS grant it', async () => {
+    const script = {
+      ...ONE,
+      'kms:DescribeKey': key('Enabled', 'AWS'),
+      'kms:CreateGrant': jsonError('AccessDeniedException'),
+    };
+    expect(await ask(script)).toMatchObject({ keys: 'enabled' });
+  });
+
+  test('one bad key among several is enough, and is named; disabled outranks what is not known', async () => {
+    const script = { 'ec2:DescribeVolumes': volumes(K1, K2) };
+    expect(await ask({ ...script, 'kms:DescribeKey': [key('Enabled'), key('Disabled')] })).toMatchObject({
+      keys: 'disabled',
+      key: K2,
+    });
+    const answers = [jsonError('AccessDeniedException'), key('Disabled')];
+    expect(await ask({ ...script, 'kms:DescribeKey': answers })).toMatchObject({ keys: 'disabled', key: K2 });
+  });
+
+  test('a volume that EC2 does not name is unreadable', async () => {
+    expect(await ask({ 'ec2:DescribeVolumes': volumes(null) })).toMatchObject({ keys: 'unreadable' });
+  });
 });
 
 test('what cannot be read is said as such', async () => {
@@ -135,13 +206,7 @@ test('what cannot be read is said as such', async () => {
     macHost: false,
     spotRequest: 'unreadable',
     stopProtection: null,
+    terminatesOnShutdown: null,
     keys: 'unreadable',
   });
-});
-
-test('a volume that EC2 does not name, or a key that may not be looked at, is unreadable', async () => {
-  expect(await ask({ 'ec2:DescribeVolumes': volumes(null) })).toMatchObject({ keys: 'unreadable' });
-  expect(
-    await ask({ 'ec2:DescribeVolumes': volumes('k1', null), 'kms:DescribeKey': jsonError('AccessDeniedException') }),
-  ).toMatchObject({ keys: 'unreadable' });
 });

@@ -138,8 +138,10 @@ test('reads what a stop would lose', async () => {
     macHost: false,
     spotRequest: 'none',
     stopProtection: false,
+    terminatesOnShutdown: false,
     keys: 'none-needed',
   });
+  expect((await ask({ shutdownBehavior: 'terminate' })).facts.terminatesOnShutdown).toBe(true);
   expect((await ask({ instanceType: 'm5d.large' })).facts.instanceStore).toBe(true);
   expect((await ask({ stopProtection: true })).facts.stopProtection).toBe(true);
   expect((await ask({ spot: { kind: 'one-time' } })).facts.spotRequest).toBe('one-time');
