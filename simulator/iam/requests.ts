@@ -83,7 +83,8 @@ const granting: TargetsOf = (call, directory) => {
     keys: GRANT_KEYS,
     context: [
       ['kms:grantisforawsresource', 'false'],
-      ['kms:granteeprincipal', text(call.params.GranteePrincipal)],
+      // A grant may name a service instead.
+      ...texts(call.params.GranteePrincipal).map((grantee) => ['kms:granteeprincipal', grantee] as const),
       ...(operations.length > 0 ? [['kms:grantoperations', operations] as const] : []),
     ],
   }));

@@ -151,13 +151,13 @@ const grant = (role: string, account: string): Expectation[] => {
 
 /** The dry run that shows whether a key can be granted: what it asks for directly must be harmless were it none. */
 const tested = (role: string, account: string, allowed: boolean): Ruling[] => {
-  const ask = (may: boolean, grantee: string, operations: readonly string[], region = REGION): Ruling => ({
+  const ask = (may: boolean, grantee: string | null, operations: readonly string[], region = REGION): Ruling => ({
     allowed: may,
     asked: call(
       'kms:CreateGrant',
       {
         KeyId: `arn:aws:kms:${region}:${STRANGER}:key/${KEY}`,
-        GranteePrincipal: `arn:aws:iam::${grantee}`,
+        ...(grantee === null ? {} : { GranteePrincipal: `arn:aws:iam::${grantee}` }),
         Operations: operations,
         DryRun: true,
       },
@@ -174,6 +174,7 @@ const tested = (role: string, account: string, allowed: boolean): Ruling[] => {
     ask(false, `${other}:root`, ['DescribeKey']),
     ask(false, `${STRANGER}:root`, ['DescribeKey']),
     ask(false, `${account}:role/${role}`, ['DescribeKey']),
+    ask(false, null, ['DescribeKey']),
   ];
 };
 
