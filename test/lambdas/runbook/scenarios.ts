@@ -242,6 +242,31 @@ export const LAYOUTS: readonly Scenario[] = [
     os: { id: null, version: null, kernel: '2.6.32-754.35.1.el6.x86_64', init: 'sysvinit' },
   },
   {
+    name: 'audit 4: audit-rules.service generates audit.rules from an empty rules.d',
+    ...big(''),
+    files: {
+      'usr/lib/systemd/system/auditd.service':
+        '[Unit]\nWants=audit-rules.service\n[Service]\nExecStart=/usr/sbin/auditd\n',
+      'usr/lib/systemd/system/audit-rules.service': '[Service]\nType=oneshot\nExecStart=/usr/sbin/augenrules --load\n',
+      'etc/audit/rules.d': { folder: true },
+      [DIRECT]: '-b 320\n',
+    },
+    changes: { [RULES]: '-b 8192\n' },
+    noBackup: true,
+    configured: null,
+  },
+  {
+    name: 'audit 4: audit-rules.service loads audit.rules itself',
+    ...big(''),
+    files: {
+      'etc/systemd/system/audit-rules.service': '[Service]\nExecStart=/usr/sbin/auditctl -R /etc/audit/audit.rules\n',
+      [RULES]: '-b 64\n',
+      [DIRECT]: '-b 320\n',
+    },
+    changes: { [DIRECT]: '-b 8192\n' },
+    configured: 320,
+  },
+  {
     name: 'a drop-in that loads audit.rules directly',
     ...big(''),
     files: {
@@ -444,6 +469,21 @@ export const STATES: readonly Scenario[] = [
     outcome: 'unsafe-kernel',
     limit: 8192,
     never: NO_RESTART,
+  },
+  {
+    name: 'unsafe kernel of Amazon Linux 2023, the limit is there already: nothing is touched',
+    files: rulesd('-b 320\n'),
+    kernel: { release: '6.1.147-172.259.amzn2023.aarch64', limit: 8192 },
+    outcome: 'unsafe-kernel',
+    never: [/auditctl -b/, ...NO_RESTART],
+  },
+  {
+    name: 'a kernel whose name only begins like an unsafe one',
+    files: rulesd('-b 320\n'),
+    kernel: { release: '6.1.147-172.259.amzn2023.1.x86_64' },
+    outcome: 'resized',
+    limit: 8192,
+    changes: { [RULES]: '-b 8192\n' },
   },
   {
     name: 'memory gives no more, and it overflowed at what is there',
