@@ -122,8 +122,8 @@ function rowsOf({ settings, functions, deadLetterQueue }: AlarmsProps): readonly
       metric: new MathExpression({
         expression: 'IF(instances > 0, 100 * unknown / instances, 0)',
         usingMetrics: {
-          unknown: recordCount('unknownReported', HOUR, Stats.MAXIMUM),
-          instances: recordCount('instancesReported', HOUR, Stats.MAXIMUM),
+          unknown: runCount('unknown', HOUR),
+          instances: runCount('instances', HOUR),
         },
         label: 'unknown consoles, percent',
         period: HOUR,

@@ -12,7 +12,7 @@ import {
 } from 'aws-cdk-lib/aws-cloudwatch';
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { type RunCount, recordCount, runCount } from './metrics.ts';
+import { type RunCount, runCount } from './metrics.ts';
 import { RECORD_QUERIES } from './queries.ts';
 
 export interface DashboardProps {
@@ -44,10 +44,7 @@ export class Dashboard extends Construct {
         [
           new SingleValueWidget({
             title: 'Last sweep',
-            metrics: [
-              recordCount('instancesReported', hour, 'Maximum').with({ label: 'instances' }),
-              ...counts('affected', 'unknown'),
-            ],
+            metrics: counts('instances', 'affected', 'unknown'),
             width: 8,
             height: 6,
           }),

@@ -10,17 +10,20 @@ export const METRICS_NAMESPACE = 'AuditBacklogRemediation';
 export const METRICS_SERVICE = 'audit-backlog-remediation';
 
 /** Counts of one finished run, by the sweep function in CloudWatch's embedded metric format. */
-export type RunCount =
-  | 'affected'
-  | 'unknown'
-  | 'resized'
-  | 'restarted'
-  | 'deferred'
-  | 'left'
-  | 'failed'
-  | 'incomplete'
-  | 'breakersOpen'
-  | 'throttled';
+export const RUN_COUNTS = [
+  'instances',
+  'affected',
+  'unknown',
+  'resized',
+  'restarted',
+  'deferred',
+  'left',
+  'failed',
+  'incomplete',
+  'breakersOpen',
+  'throttled',
+] as const;
+export type RunCount = (typeof RUN_COUNTS)[number];
 
 /** A count of finished runs; the largest of a period unless a statistic is named. */
 export function runCount(name: RunCount, period: Duration, statistic: string = Stats.MAXIMUM): Metric {
@@ -59,26 +62,23 @@ export function sumOf(metrics: readonly Metric[], label: string, period: Duratio
 
 /** What a record of the service says, as a pattern of CloudWatch Logs; the name is that of the metric. */
 export const RECORD_COUNTS = {
-  restartsFailed: { pattern: '{ $.outcome.result = "restart-failed" }', value: '1' },
-  awaitingCapacity: { pattern: '{ $.outcome.result = "awaiting-capacity" }', value: '1' },
-  instancesReported: { pattern: '{ $.type = "report" }', value: '$.totals.instances' },
-  unknownReported: { pattern: '{ $.type = "report" }', value: '$.totals.unknown' },
+  restartsFailed: '{ $.outcome.result = "restart-failed" }',
+  awaitingCapacity: '{ $.outcome.result = "awaiting-capacity" }',
 } as const;
-export type RecordCount = keyof typeof RECORD_COUNTS;
 
 /** Makes the metrics that are read from the service's records. */
 export function countRecords(scope: Construct, log: ILogGroup): void {
-  for (const [name, { pattern, value }] of Object.entries(RECORD_COUNTS)) {
+  for (const [name, pattern] of Object.entries(RECORD_COUNTS)) {
     new MetricFilter(scope, `Count-${name}`, {
       logGroup: log,
       filterPattern: FilterPattern.literal(pattern),
       metricNamespace: METRICS_NAMESPACE,
       metricName: name,
-      metricValue: value,
+      metricValue: '1',
     });
   }
 }
 
-export function recordCount(name: RecordCount, period: Duration, statistic: string = Stats.SUM): Metric {
-  return new Metric({ namespace: METRICS_NAMESPACE, metricName: name, statistic, period, label: name });
+export function recordCount(name: keyof typeof RECORD_COUNTS, period: Duration): Metric {
+  return new Metric({ namespace: METRICS_NAMESPACE, metricName: name, statistic: Stats.SUM, period, label: name });
 }

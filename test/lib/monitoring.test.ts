@@ -5,7 +5,7 @@ import type { Template } from 'aws-cdk-lib/assertions';
 import type { RunReport } from '../../domain/contracts.ts';
 import { METRICS_NAMESPACE as EMITTED, lambdaTelemetry } from '../../lambdas/telemetry.ts';
 import { anchorOf } from '../../lib/alarms.ts';
-import { METRICS_NAMESPACE } from '../../lib/metrics.ts';
+import { METRICS_NAMESPACE, RUN_COUNTS } from '../../lib/metrics.ts';
 import { missedSweepHours, settingsSchema } from '../../lib/settings.ts';
 import { appWith, type Json, resources, templateOf } from './synth.ts';
 
@@ -86,6 +86,11 @@ describe('alarms', () => {
       const name = `${Namespace} ${MetricName} ${Dimensions.map((one) => `${one.Name}=${one.Value}`).join(',')}`;
       expect([...emitted, ...filters]).toContain(name);
     }
+  });
+
+  it('and the dashboard count exactly what the sweep emits', () => {
+    const names = emittedBySweep().map((line) => line.split(' ')[1]);
+    expect(names.sort()).toEqual([...RUN_COUNTS].sort());
   });
 
   it('of AWS are on metrics of this stack: functions and queue by reference', () => {
