@@ -18,6 +18,7 @@ import {
 } from '../../support/small-world.ts';
 
 const CELL = `cell#${HOME.accountId}/${HOME.region}`;
+const leaseOf = (world: SmallWorld, name: string) => `instance#${HOME.accountId}/${HOME.region}/${world.id(name)}`;
 
 async function start(world: SmallWorld, event: object): Promise<{ runId: string; executionArn: string }> {
   const started = await world.call(event);
@@ -92,10 +93,10 @@ describe('the lease of a cell', () => {
 });
 
 describe('a run that lost its cell', () => {
-  /** Another run takes the cell in one write, as after an expiry that this one slept through. */
-  async function takeOver(world: SmallWorld): Promise<void> {
+  /** Another run takes the lease in one write, as after an expiry that this one slept through. */
+  async function takeOver(world: SmallWorld, name = CELL): Promise<void> {
     const { table } = createHomeClients(HOME.region, world.service.wire);
-    const Item = { ...keys.lease(CELL), holder: 'm-another', heldUntil: Date.now() + HOUR };
+    const Item = { ...keys.lease(name), holder: 'm-another', heldUntil: Date.now() + HOUR };
     await table.send(new PutCommand({ TableName: world.service.deployment.tableName, Item }));
   }
   const passes = (world: SmallWorld, step: RegExp, then: () => void) =>
@@ -121,6 +122,32 @@ describe('a run that lost its cell', () => {
       expect(await world.service.hub.ledger.leaseHolder(CELL)).toEqual({ ok: true, value: 'm-another' });
     }),
   );
+
+  test('finds out that it lost the machine before the stop', () =>
+    inSmallWorld({ machines: { hung: hungMachine() } }, async (world) => {
+      const { runId, executionArn } = await start(world, {});
+      passes(world, /STEP SUCCEED attempt(,|$)/, () => void takeOver(world, leaseOf(world, 'hung')));
+      await world.service.engine.settled(executionArn);
+      expect(world.power('hung')).toEqual([]);
+      expect(actionOn(await world.service.reportOf(runId), world, 'hung').outcome).toMatchObject({
+        result: 'declined',
+        message: expect.stringMatching(/lease of this instance is not ours any more: the run m-another/),
+      });
+    }));
+
+  test('finds out before the command after the restart; the machine runs', () =>
+    inSmallWorld({ machines: { hung: hungMachine() } }, async (world) => {
+      const { runId, executionArn } = await start(world, {});
+      passes(world, /STEP SUCCEED apply-batch(,|$)/, () => void takeOver(world, leaseOf(world, 'hung')));
+      await world.service.engine.settled(executionArn);
+      expect(world.power('hung')).toEqual(['stopping', 'pending']);
+      expect(world.commands()).toEqual([]);
+      expect(actionOn(await world.service.reportOf(runId), world, 'hung').outcome).toMatchObject({
+        result: 'undelivered',
+        restartedBy: 'stop-start',
+        message: expect.stringMatching(/lease: HeldByAnotherRun/),
+      });
+    }));
 
   test('finds out before a command', () =>
     inSmallWorld({ machines: { sick: overflowedMachine() } }, async (world) => {
@@ -151,7 +178,6 @@ describe('a run that lost its cell', () => {
 });
 
 describe('the lease of an instance', () => {
-  const leaseOf = (world: SmallWorld, name: string) => `instance#${HOME.accountId}/${HOME.region}/${world.id(name)}`;
   const takenByAnother = (world: SmallWorld, name: string) =>
     world.service.hub.ledger.acquireLease(leaseOf(world, name), 'm-another', 3600);
 
@@ -202,11 +228,15 @@ describe('the lease of an instance', () => {
 });
 
 describe('two runs that overlap, whatever dies on the way', () => {
+  const NUMBERS = {
+    'dynamodb:PutItem': [3, 4, 6, 9, 12, 15],
+    'ssm:SendCommand': [1, 2],
+    'ec2:StopInstances': [1],
+    'ec2:CreateTags': [1, 2],
+  };
   const calls = ['dynamodb:PutItem', 'ssm:SendCommand', 'ec2:StopInstances', 'ec2:CreateTags'] as const;
   const points = calls.flatMap((call) =>
-    (['before', 'after'] as const).flatMap((moment) =>
-      (call === 'dynamodb:PutItem' ? [3, 4, 6, 9, 12, 15] : [1, 2]).map((number) => ({ call, moment, number })),
-    ),
+    (['before', 'after'] as const).flatMap((moment) => NUMBERS[call].map((number) => ({ call, moment, number }))),
   );
 
   test.each(points)('$moment $call $number', ({ call, moment, number }) => {
@@ -222,6 +252,9 @@ describe('two runs that overlap, whatever dies on the way', () => {
       for (const { executionArn } of started) await engine.settled(executionArn);
       await world.minutes(20);
       await world.run();
+      expect(world.service.log.events.filter(({ kind, what }) => kind === 'durable' && what === 'kill')).toHaveLength(
+        1,
+      );
       expect(world.power('hung')).toEqual(['stopping', 'pending']);
       for (const name of Object.keys(machines)) {
         expect(world.truth(name)).toMatchObject({ effectiveLimit: 8192 });
