@@ -41,6 +41,8 @@ export class Life {
   managed = false;
   lastPingAt: number | null = null;
   nextPid = FIRST_PID;
+  /** A script runs until then. What it does is done at its beginning here, so others write files only after its end. */
+  busyUntil = Number.NEGATIVE_INFINITY;
 
   constructor(profile: GuestProfile, random: Random, log: EventLog, identity: GuestIdentity) {
     this.profile = profile;
@@ -169,7 +171,7 @@ export class Life {
     if (manager) this.#schedule(at + manager.everyMinutes * MINUTE, number, (when) => this.#revert(when, number));
     const { userData } = this.profile;
     if (userData)
-      this.#schedule(at + userData.afterBootSeconds * SECOND, number, () => this.#putBack(userData, 'provisioned'));
+      this.#schedule(at + userData.afterBootSeconds * SECOND, number, (when) => this.#provision(when, number));
     const chatter = this.profile.chatterMinutes;
     if (chatter !== undefined)
       this.#schedule(agentAt + chatter * MINUTE, number, (when) => this.#chat(when, number, 1));
@@ -188,9 +190,18 @@ export class Life {
     boot.loaded = rules.rules.map((rule) => `${rule}\n`).join('');
   }
 
+  #provision(at: number, number: number): void {
+    if (at <= this.busyUntil) this.#schedule(this.busyUntil + SECOND, number, (when) => this.#provision(when, number));
+    else if (this.profile.userData) this.#putBack(this.profile.userData, 'provisioned');
+  }
+
   #revert(at: number, number: number): void {
     const manager = this.profile.configurationManager;
     if (!manager || this.boot?.hungSince !== null) return;
+    if (at <= this.busyUntil) {
+      this.#schedule(this.busyUntil + SECOND, number, (when) => this.#revert(when, number));
+      return;
+    }
     this.#putBack(manager, 'reverted');
     this.#schedule(at + manager.everyMinutes * MINUTE, number, (when) => this.#revert(when, number));
   }

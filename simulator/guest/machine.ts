@@ -129,6 +129,7 @@ class LinuxMachine implements Machine {
       boot.hungImpairs = true;
       return HUNG;
     }
+    this.#life.busyUntil = at + whole;
     this.#life.play(at + whole);
     const hung = this.#life.boot !== boot || boot.hungSince !== null;
     return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr, milliseconds: whole, hung };

@@ -187,6 +187,16 @@ describe('a machine that lives', () => {
     expect(of.truth(AT + 7 * MINUTE)).toMatchObject({ effectiveLimit: 200, configuredLimit: 200 });
   });
 
+  it('has no file put back while a script runs, but right after it', () => {
+    const content = rulesWithLimit(320);
+    const of = machine({ configurationManager: { everyMinutes: 30, path: RULES, content } });
+    const at = BOOT + 30 * MINUTE - 500;
+    const { milliseconds } = of.runScript(at, `printf -- '-b 9000\\n' > "$AUDIT_BACKLOG_ROOT${RULES}"`, {});
+    expect(milliseconds).toBeGreaterThan(1000);
+    expect(of.truth(at + milliseconds).configuredLimit).toBe(9000);
+    expect(of.truth(at + milliseconds + 2000).configuredLimit).toBe(320);
+  });
+
   it('prints kernel lines without their time where it is told to', () => {
     const of = machine({ kernelTime: false, bursts: [{ at: AT, needs: 5000 }] });
     of.reset(AT + MINUTE);
