@@ -1,7 +1,8 @@
 /**
- * What a sweep uses, measured on the embedded region: `node bench/cost.ts [instances ...]`. One line of JSON per fleet and
- * mode. docs/cost.md does the arithmetic.
+ * What a sweep uses, measured on the embedded region: `node bench/cost.ts 100 1000 4000 10000:plan` prints one line of JSON
+ * per fleet and mode. Without arguments it writes docs/cost.md from the lines of bench/cost-measured.jsonl.
  */
+import { writeFileSync } from 'node:fs';
 import { DEMO_CELLS, demoPolicy } from '../cli/demo-policy.ts';
 import { populate } from '../cli/population.ts';
 import { SimulatedService } from '../cli/simulated-service.ts';
@@ -13,11 +14,15 @@ import { EARLIER_SWEEP_HOURS, FLEET_BEGINS_HOURS, plannedFleet } from '../simula
 import type { Answering } from '../simulator/in-process.ts';
 import type { WireAnswer, WireRequest } from '../simulator/protocols.ts';
 import { VirtualTime } from '../simulator/virtual-time.ts';
+import { COST_DOC, costDocument, type Measured, measured } from './cost-doc.ts';
 
 const SWEEP_AT = Date.UTC(2026, 10, 22, 4);
 const HOUR_MS = 3_600_000;
 const CELL = DEMO_CELLS[0];
 const SEED = 7;
+
+/** The largest `resize.maxPerRun` that a policy may say. */
+const MOST_RESIZES = 2000;
 
 /** Units of DynamoDB: 1 KB written, 4 KB read consistently. An item counts by itself, rounded up. */
 const WRITTEN_UNIT = 1024;
@@ -74,11 +79,13 @@ function seconds(events: readonly WorldEvent[]): Map<FunctionName, { ran: number
   return sums;
 }
 
-async function measure(instances: number, mode: 'plan' | 'apply'): Promise<object> {
+async function measure(instances: number, mode: 'plan' | 'apply'): Promise<Measured> {
   const time = VirtualTime.install({ seed: SEED, start: SWEEP_AT - FLEET_BEGINS_HOURS * HOUR_MS });
   try {
     const scope = { accounts: [CELL.accountId], regions: [CELL.region] };
-    const policy: PolicyInput = { ...demoPolicy(instances), overrides: [], scope, mode };
+    const demo = demoPolicy(instances);
+    const resize = { maxPerRun: Math.min(MOST_RESIZES, demo.resize?.maxPerRun ?? MOST_RESIZES) };
+    const policy: PolicyInput = { ...demo, overrides: [], scope, mode, resize };
     const between = (cloud: Answering): Answering => ({ handle: (request) => meter.handle(cloud, request) });
     const service = new SimulatedService({ seed: SEED, policy, home: CELL, between });
     const fleet = plannedFleet({ instances, seed: SEED, mainSweepAt: SWEEP_AT, cells: [CELL] });
@@ -87,7 +94,7 @@ async function measure(instances: number, mode: 'plan' | 'apply'): Promise<objec
     const sweep = () => service.run({ mode, scheduledAt: new Date().toISOString() });
     let ended = false;
     let meter = new Meter();
-    let earlier = { events: 0, calls: service.cloud.traffic().calls };
+    let earlierEvents = 0;
     const swept = (async () => {
       for (const hours of EARLIER_SWEEP_HOURS) {
         await until(SWEEP_AT - hours * HOUR_MS);
@@ -95,7 +102,7 @@ async function measure(instances: number, mode: 'plan' | 'apply'): Promise<objec
       }
       await until(SWEEP_AT);
       meter = new Meter();
-      earlier = { events: service.log.events.length, calls: service.cloud.traffic().calls };
+      earlierEvents = service.log.events.length;
       return sweep();
     })().finally(() => {
       ended = true;
@@ -103,13 +110,12 @@ async function measure(instances: number, mode: 'plan' | 'apply'): Promise<objec
     swept.catch(() => undefined);
     await time.drive(() => ended, { pending: () => service.engine.pending() });
     const { totals, startedAt, endedAt } = await swept;
-    const ran = [...seconds(service.log.events.slice(earlier.events))].filter(([name]) => name !== 'reconcile');
+    const ran = [...seconds(service.log.events.slice(earlierEvents))].filter(([name]) => name !== 'reconcile');
     const executions = service.engine.executions().filter(({ startedAt: at }) => at >= SWEEP_AT);
     const use = executions.map((execution) => execution.use);
     const sum = (of: (one: (typeof use)[number]) => number) => use.reduce((total, one) => total + of(one), 0);
     const metered = (name: FunctionName) =>
       executions.filter(({ functionName }) => functionName === name).map((execution) => execution.use.metered);
-    const { calls } = service.cloud.traffic();
     return {
       instances,
       mode,
@@ -122,7 +128,6 @@ async function measure(instances: number, mode: 'plan' | 'apply'): Promise<objec
       writtenMB: round(sum((one) => one.bytes) / 1e6),
       invocations: ran.reduce((total, [, one]) => total + one.invocations, 0),
       gbSeconds: round(ran.reduce((total, [name, one]) => total + (one.ran * SHAPES[name].memorySize) / 1024, 0)),
-      consoles: (calls['ec2:GetConsoleOutput'] ?? 0) - (earlier.calls['ec2:GetConsoleOutput'] ?? 0),
       restartOperations: metered('restart'),
       writeUnits: meter.writeUnits,
       readUnits: meter.readUnits,
@@ -138,8 +143,10 @@ function round(value: number): number {
   return Math.round(value * 100) / 100;
 }
 
-for (const asked of process.argv.slice(2)) {
-  const [instances, only] = asked.split(':');
+const asked = process.argv.slice(2);
+if (asked.length === 0) writeFileSync(COST_DOC, costDocument(measured()));
+for (const fleet of asked) {
+  const [instances, only] = fleet.split(':');
   for (const mode of ['plan', 'apply'] as const) {
     if (only !== undefined && only !== mode) continue;
     process.stdout.write(`${JSON.stringify(await measure(Number(instances), mode))}\n`);
