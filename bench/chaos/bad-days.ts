@@ -120,7 +120,7 @@ const CONDITIONS: Readonly<Record<string, 'in' | 'consent' | 'mark' | 'ours'>> =
 /** All faults of the calls of a world, without crashes. */
 export function faultsOf(world: World): Faults {
   const random = new Random(world.seed).fork('faults');
-  if (world.kind === 'twin') return { strike: () => null };
+  if (!world.badWay) return { strike: () => null };
   return within(
     world.startsAt,
     world.calmAt,
@@ -149,6 +149,7 @@ const PRECISE = [
 
 /** Where functions die: at checkpoints, at any call, and at the calls that matter most. */
 export function crashesOf(world: World): CrashPlan {
+  if (world.kind === 'kill') return new CrashPlan();
   const random = new Random(world.seed).fork('crashes');
   const moment = () => random.pick(['before', 'after'] as const);
   const most = world.kind === 'twin' ? 4 : 8;
@@ -165,7 +166,7 @@ export function crashesOf(world: World): CrashPlan {
 /** Pages that come shorter than they were asked for: allowed by every paged API of AWS. */
 export function shortPages(world: World, log: EventLog): (cloud: Answering) => Answering {
   const random = new Random(world.seed).fork('pages');
-  const share = world.kind === 'twin' || random.next() < 0.5 ? 0 : 0.2;
+  const share = !world.badWay || random.next() < 0.5 ? 0 : 0.2;
   return (cloud) => ({
     handle: (request) => {
       const shorter = share > 0 && random.next() < share ? shortened(request, random.between(5, 7)) : null;
@@ -210,7 +211,7 @@ export interface Doer {
 
 /** Sets the timers of a world's bad days. */
 export function planEvents(world: World, doer: Doer): void {
-  if (world.kind === 'twin') return;
+  if (!world.badWay) return;
   const random = new Random(world.seed).fork('events');
   const { log } = doer;
   const told = (what: string, instance?: EmbeddedInstance) =>

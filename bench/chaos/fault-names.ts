@@ -26,6 +26,12 @@ export const FAULT_NAMES: readonly string[] = [
   'crash before a call',
   'crash after a call',
   'crash in the middle of a restart',
+  'engine killed between mark and stop',
+  'engine killed while it stops or is stopped',
+  'engine killed while it starts',
+  'engine killed between start and unmark',
+  'no execution comes back',
+  'half a cell hangs at once',
   'agent seems lost',
   'agent seems online',
   'agent never returns',
@@ -45,5 +51,5 @@ export const FAULT_NAMES: readonly string[] = [
   'hostile console text',
 ];
 
-/** The engine dies with all that is in flight while a restart is at work, by how far that is. */
-export const KILLS_IN_RESTARTS: readonly string[] = ['crash in the middle of a restart'];
+/** The engine dies with all that is in flight while a restart is between its first call and its last. */
+export const KILLS_IN_RESTARTS = FAULT_NAMES.filter((name) => name.startsWith('engine killed'));

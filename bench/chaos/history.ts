@@ -37,6 +37,8 @@ export interface PowerDown {
   /** Overflows that the machine had had by then, and its boots. */
   readonly overflows: number;
   readonly boots: number;
+  /** Of every machine of the cell that hung at that instant and that anyone could see to hang: since when. */
+  readonly hungSince: readonly number[];
 }
 
 /** What the harness knows of an execution. */
@@ -44,12 +46,17 @@ export interface KnownRun {
   readonly mode: 'plan' | 'apply';
   readonly planId: string | null;
   readonly startedAt: number;
+  /** A person asked for a plan of machines that they named: this run is it, or applies it. */
+  readonly lookedAt: boolean;
+  /** What it is about; null: everything in scope. */
+  readonly instanceIds: readonly string[] | null;
 }
 
 /** What was asked for, as far as it binds. */
 interface Wish {
   readonly mode?: 'plan' | 'apply' | undefined;
   readonly planId?: string | undefined;
+  readonly instanceIds?: readonly string[] | undefined;
 }
 
 type Ruling = 'outOfBounds' | 'noConsent';
@@ -94,7 +101,16 @@ export class History {
     if (!sweep) return null;
     const { mode } = JSON.parse(sweep.input) as { mode: 'plan' | 'apply' };
     const asked = this.#asked.get(runId);
-    return { mode: asked?.mode ?? mode, planId: asked?.planId ?? null, startedAt: sweep.startedAt };
+    const planId = asked?.planId ?? null;
+    const wish = planId === null ? asked : this.#asked.get(planId);
+    const lookedAt = wish?.mode === 'plan' && wish.instanceIds !== undefined;
+    return {
+      mode: asked?.mode ?? mode,
+      planId,
+      startedAt: sweep.startedAt,
+      lookedAt,
+      instanceIds: wish?.instanceIds ?? null,
+    };
   }
 
   /** Notes what was asked for where a run was started: what became of that on its way is the service's affair. */
@@ -136,8 +152,9 @@ export class History {
   #durable({ what, detail }: WorldEvent): void {
     if (what === 'kill') {
       const reason = String(detail?.reason);
-      if (detail?.function === 'restart') this.#count('crash in the middle of a restart');
+      if (detail?.function === 'restart' && /^crash/.test(reason)) this.#count('crash in the middle of a restart');
       if (/crash (before|after) a checkpoint/.test(reason)) this.#count(reason.replace('a checkpoint', 'checkpoint'));
+      else if (/engine/.test(reason)) return;
       else if (/timed out/.test(reason)) this.#count('invocation timed out');
       else this.#count(`crash ${/crash after/.test(reason) ? 'after' : 'before'} a call`);
     }
@@ -186,6 +203,17 @@ export class History {
     return since.length === 0 ? null : Math.min(...since);
   }
 
+  #hungSince(region: string, at: number): readonly number[] {
+    return this.world.machines.flatMap(({ planned, quirks }) => {
+      const { kind, cell, instanceProfile } = planned;
+      if (cell.region !== region || !PLAINLY_HUNG.test(kind) || Object.keys(quirks).length > 0) return [];
+      const instance = this.#find(instanceProfile.instanceId ?? '');
+      if (instance?.state !== 'running' || this.#since.has(`outOfBounds ${instance.instanceId}`)) return [];
+      const { hung, overflows } = instance.machine.truth(at);
+      return hung ? (overflows.at(-1)?.at ?? []) : [];
+    });
+  }
+
   #power({ at, what, instanceId = '', accountId, region, detail }: WorldEvent): void {
     const actor = this.#actor();
     const cell = `${accountId}/${region}`;
@@ -202,7 +230,8 @@ export class History {
       const truth = this.#find(instanceId)?.machine.truth(at);
       const how = what === 'reboot' ? 'reboot' : 'stop';
       const { overflows, boots } = truth ?? { overflows: [], boots: 0 };
-      this.powerDowns.push({ at, how, instanceId, actor, overflows: overflows.length, boots });
+      const hungSince = this.#hungSince(`${region}`, at);
+      this.powerDowns.push({ at, how, instanceId, actor, overflows: overflows.length, boots, hungSince });
       down.add(instanceId);
       const most = this.world.policy.restart.maxInFlight;
       if (down.size > most) {
@@ -226,3 +255,6 @@ const TOUCHING: Readonly<Record<string, 'reach' | 'power'>> = {
   'ec2:CreateTags': 'reach',
   'ssm:SendCommand': 'reach',
 };
+
+/** Kinds of machines that overflow, hang, and look like it to EC2 and SSM. */
+const PLAINLY_HUNG = /^hangs( again after its boot| with the others)?$/;

@@ -10,6 +10,7 @@ import { cureViolations } from './cure-invariants.ts';
 import { type Found, iso } from './found.ts';
 import type { History, KnownRun, Touch } from './history.ts';
 import { MINUTE } from './machines.ts';
+import type { World } from './world.ts';
 
 /** What the checks look at when a world has come to its end. */
 export interface Ended {
@@ -30,6 +31,7 @@ export function violationsOf(ended: Ended): readonly Found[] {
     ...offLimits(ended),
     ...losses(ended),
     ...tooManyAtOnce(ended),
+    ...restartsInSurge(ended),
     ...restartedTwice(ended),
     ...stranded(ended),
     ...cureViolations(ended.history.scripts, ended.history.world),
@@ -96,6 +98,29 @@ function tooManyAtOnce({ history, executions }: Ended): Found[] {
   return found;
 }
 
+/** Long enough for SSM to show that an agent is lost. */
+const SEEN_MS = 15 * MINUTE;
+
+/** 3: while too many hang at once, only a person who looked at a plan of these machines has one restarted. */
+function restartsInSurge({ history }: Ended): Found[] {
+  const { policy, machines } = history.world;
+  return history.powerDowns.flatMap(({ instanceId, at, how, actor, hungSince }) => {
+    const run = runOf(history, { actor });
+    if (run === null || (run.planId !== null && run.lookedAt)) return [];
+    const region = regionOf(history.world, instanceId);
+    const size = machines.filter(({ planned }) => planned.cell.region === region).length;
+    const bound = Math.max(policy.breaker.affectedCount, (size * policy.breaker.affectedPercent) / 100);
+    const hung = hungSince.filter((since) => since <= run.startedAt - SEEN_MS).length;
+    if (hung <= bound) return [];
+    const what = `${how} by ${actor?.runId} while ${hung} of ${size} hang at once, more than ${bound}, and nobody looked at a plan of it`;
+    return [{ invariant: 3, instanceId, at, what }];
+  });
+}
+
+function regionOf({ machines }: World, instanceId: string): string | undefined {
+  return machines.find(({ planned }) => planned.instanceProfile.instanceId === instanceId)?.planned.cell.region;
+}
+
 /** 4: between two restarts by the service the machine has overflowed anew. */
 function restartedTwice({ history }: Ended): Found[] {
   const last = new Map<string, number>();
@@ -156,14 +181,13 @@ function beyondThePlan({ history, reports }: Ended): Found[] {
 }
 
 /** 10: who is not in the report was seen to be well, and every error says where, what and what next. */
-function health({ history, instances, reports, executions }: Ended): Found[] {
+function health({ history, instances, reports }: Ended): Found[] {
   const found: Found[] = [];
   for (const report of reports) {
     const at = Date.parse(report.endedAt);
     const say = (instanceId: string | null, what: string) =>
       found.push({ invariant: 10, instanceId, at, what: `run ${report.runId}: ${what}` });
-    const sweep = executions.find((each) => each.functionName === 'sweep' && each.name === report.runId);
-    const { request } = JSON.parse(sweep?.input ?? '{"request":{}}') as { request: { instanceIds?: string[] } };
+    const about = history.run(report.runId)?.instanceIds ?? null;
     const named = new Set(report.actions.map((action) => action.instanceId));
     for (const cell of report.cells) {
       for (const { call, code, next } of cell.errors) {
@@ -181,7 +205,7 @@ function health({ history, instances, reports, executions }: Ended): Found[] {
         );
         // Only what stood still all the time: a machine that stops or vanishes meanwhile may be seen either way.
         if (!there || instance.state !== 'running' || (profile.platform ?? 'linux') !== 'linux') continue;
-        if (named.has(instanceId) || (request.instanceIds && !request.instanceIds.includes(instanceId))) continue;
+        if (named.has(instanceId) || (about !== null && !about.includes(instanceId))) continue;
         const reading = history.readings.get(`${report.runId} ${instanceId}`);
         if (reading?.ok) continue;
         say(instanceId, `it passes for healthy, and its console was ${reading ? 'not readable' : 'never asked for'}`);

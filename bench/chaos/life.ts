@@ -15,6 +15,7 @@ import { crashesOf, faultsOf, planEvents, shortPages, tagConditions } from './ba
 import { type Found, iso, type Violation } from './found.ts';
 import { History } from './history.ts';
 import { violationsOf } from './invariants.ts';
+import { planKills } from './kills.ts';
 import { MINUTE, WORKING_KEY } from './machines.ts';
 import { pagesOf } from './pages.ts';
 import { againChanges, differences, outcomesOf, type TwinOutcome } from './twins.ts';
@@ -121,6 +122,7 @@ async function liveOnce(world: World, crashPlan: CrashPlan, { plant = {}, onEven
         history.tagged(instance);
       },
     });
+    planKills(world, { log, engine, instances: () => world.cells.flatMap((c) => cloud.list(c.accountId, c.region)) });
     const runs = ask(world, service, history);
     reconcileOnSchedule(service);
     await time.drive(() => Date.now() >= world.endsAt, { pending: () => engine.pending() });
@@ -176,6 +178,7 @@ function settle(world: World, service: SimulatedService, history: History, tampe
     for (const { keyId, state } of FLEET_KEYS) cell.addKey(keyId, state);
     cell.addKey(WORKING_KEY, 'Enabled');
   }
+  if (world.kind === 'surge') log.record({ kind: 'fault', what: 'half a cell hangs at once' });
   const struck = (what: string, instanceId: string) => log.record({ kind: 'fault', what, instanceId });
   return world.machines.map(({ planned, quirks }) => {
     const { instanceProfile, cell } = planned;
@@ -194,7 +197,7 @@ function settle(world: World, service: SimulatedService, history: History, tampe
 /** The table deals with a part of a batch now and then, and reads that may lag do. */
 function ledgerFaults(world: World, log: () => EventLog) {
   const random = new Random(world.seed).fork('ledger');
-  const partial = world.kind === 'twin' ? 0 : random.pick([0, 0.1, 0.3]);
+  const partial = !world.badWay ? 0 : random.pick([0, 0.1, 0.3]);
   return {
     lag: { random: random.fork('lag'), atMostMilliseconds: 2000 },
     processedOf: (_call: unknown, asked: number): number => {
@@ -234,7 +237,10 @@ function ask(world: World, service: SimulatedService, history: History): Set<str
     } else if (asked.how === 'manual') await invoke({});
     else if (asked.how === 'named') await invoke({ instanceIds: [...(asked.instanceIds ?? [])] });
     else {
-      const planId = await invoke({ mode: 'plan' });
+      const planId = await invoke({
+        mode: 'plan',
+        ...(asked.instanceIds ? { instanceIds: [...asked.instanceIds] } : {}),
+      });
       if (planId === null) return;
       await new Promise((resolve) => setTimeout(resolve, asked.appliedAfter));
       await invoke({ mode: 'apply', planId });

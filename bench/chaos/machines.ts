@@ -226,6 +226,35 @@ function drawnMaker(random: Random): Maker {
   throw new RangeError('the weights do not add up');
 }
 
+/**
+ * Machines of a world in which most hang: for `kill` here and there over two hours, now and then without capacity to
+ * start in; for `surge` half of them within a minute.
+ */
+export function drawHungMachines(
+  random: Random,
+  cells: readonly FleetCell[],
+  main: number,
+  kind: 'kill' | 'surge',
+): readonly ChaosMachine[] {
+  const size = kind === 'kill' ? random.between(6, 9) : random.between(10, 14);
+  const hung = kind === 'kill' ? size : Math.ceil(size * (0.4 + 0.4 * random.next()));
+  const since = main - random.between(25, 60) * MINUTE;
+  const ends = kind === 'surge' && random.next() < 0.3 ? { recoversAfterMs: random.between(60, 120) * MINUTE } : {};
+  return Array.from({ length: size }, (_, i): ChaosMachine => {
+    const overflow =
+      kind === 'kill' ? hangsAt(random, main) : burst(since + random.between(0, 59_000), { hangs: true, ...ends });
+    const calm = burst(main - 50 * MINUTE, { needs: 40 });
+    const scarce = kind === 'kill' && random.next() < 0.15 ? { capacityFailures: { count: random.between(1, 3) } } : {};
+    return machineOf(random, random.pick(cells), main, {
+      name: i < hung ? (kind === 'kill' ? 'hangs' : 'hangs with the others') : 'healthy',
+      distribution: 'al2023',
+      tags: { AuditBacklogRestart: 'allowed' },
+      made: { instance: scarce, guest: { files: rules(320), bursts: [i < hung ? overflow : calm] } },
+      launchTime: null,
+    });
+  });
+}
+
 /** One machine of a world. A third of them are of the kinds that `npm start` shows. */
 export function drawMachine(random: Random, cell: FleetCell, main: number): ChaosMachine {
   const ofKind = random.next() < 0.34;
@@ -235,19 +264,40 @@ export function drawMachine(random: Random, cell: FleetCell, main: number): Chao
     ? kind.make(main)
     : maker.make(random, main);
   const tags = { ...(ofKind ? {} : owner(random)), ...made.instance?.tags };
+  const launchTime = ofKind && kind.name === 'xen' ? (made.instance?.launchTime ?? null) : null;
+  const name = ofKind ? kind.name : maker.name;
+  const distribution = made.guest?.distribution ?? (ofKind ? 'al2023' : null);
+  return machineOf(random, cell, main, { name, distribution, tags, made, launchTime });
+}
+
+interface Drawn {
+  readonly name: string;
+  /** null: drawn, too. */
+  readonly distribution: DistributionId | null;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly made: {
+    readonly instance?: Partial<InstanceProfile>;
+    readonly guest: Partial<GuestProfile> | null;
+    readonly quirks?: Quirks;
+  };
+  /** null: drawn. */
+  readonly launchTime: number | null;
+}
+
+function machineOf(random: Random, cell: FleetCell, main: number, drawn: Drawn): ChaosMachine {
+  const { name, tags, made } = drawn;
   // A month of a talkative machine is not worth the time it takes to make.
   const launchTime = main - 2 * 24 * HOUR - random.between(0, 3_600_000);
-  const distribution = made.guest?.distribution ?? (ofKind ? 'al2023' : random.pick(DISTRIBUTIONS));
+  const distribution = drawn.distribution ?? random.pick(DISTRIBUTIONS);
   const instanceProfile: InstanceProfile = {
     instanceType: 'm5.large',
     imageId: `ami-0${distribution}`,
     ...made.instance,
-    launchTime: ofKind && kind.name === 'xen' ? (made.instance?.launchTime ?? launchTime) : launchTime,
+    launchTime: drawn.launchTime ?? launchTime,
     instanceId: `i-0${Array.from({ length: 16 }, () => random.between(0, 15).toString(16)).join('')}`,
     tags,
   };
   const memoryKiB = Math.floor(instanceTypeOf(instanceProfile.instanceType).memoryMiB * 1024 * 0.96);
   const guestProfile = made.guest === null ? null : { memoryKiB, ...made.guest, distribution };
-  const name = ofKind ? kind.name : maker.name;
   return { planned: { cell, kind: name, expects: '', instanceProfile, guestProfile }, quirks: made.quirks ?? {} };
 }

@@ -168,6 +168,21 @@ export class DurableEngine {
   }
 
   /**
+   * All that is in flight dies where it stands. Executions are resumed and replay; or are lost, and only what
+   * looks from outside of them can tell what they left.
+   * @param forGood No execution comes back.
+   */
+  killAll(reason: string, forGood: boolean): void {
+    const error = { ErrorType: 'ExecutionLost', ErrorMessage: reason };
+    // In the order of their start, so that no caller hears of the end of what it called.
+    for (const execution of [...this.#executions.values()]) {
+      if (execution.status !== 'RUNNING') continue;
+      this.#runner.kill(execution, reason);
+      if (forGood) this.#runner.end(execution, 'STOPPED', null, error);
+    }
+  }
+
+  /**
    * The invocation that makes this call dies where it stands: it gets no further answer, and the service resumes its
    * execution later. Does nothing outside of a function.
    */

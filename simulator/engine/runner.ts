@@ -84,7 +84,7 @@ export class ExecutionRunner {
   killInvocation(invocation: Invocation, reason: string): boolean {
     const execution = this.#running.get(invocation);
     if (!execution) return false;
-    this.#kill(execution, reason);
+    this.kill(execution, reason);
     return true;
   }
 
@@ -105,7 +105,7 @@ export class ExecutionRunner {
     const number = ++execution.invocations;
     const id = `durable-${++this.#invocations}`;
     const invocation: DurableInvocation = { id, number, functionName: settings.name, dead: false, timer: null };
-    invocation.timer = setTimeout(() => this.#kill(execution, `timed out after ${seconds} s`), seconds * 1000);
+    invocation.timer = setTimeout(() => this.kill(execution, `timed out after ${seconds} s`), seconds * 1000);
     execution.current = invocation;
     this.#running.set(invocation, execution);
     execution.token = `${id}.0`;
@@ -163,7 +163,8 @@ export class ExecutionRunner {
     });
   }
 
-  #kill(execution: Execution, reason: string): void {
+  /** Kills the invocation of an execution, if one runs; it is resumed later. */
+  kill(execution: Execution, reason: string): void {
     const invocation = execution.current;
     if (!invocation) return;
     invocation.dead = true;
@@ -187,7 +188,7 @@ export class ExecutionRunner {
     if (!execution?.current) return neverAnswer();
     const moment = this.#crashPlan.nextCheckpoint();
     if (moment === 'before') {
-      this.#kill(execution, 'crash before a checkpoint');
+      this.kill(execution, 'crash before a checkpoint');
       return neverAnswer();
     }
     const updates = request.Updates ?? [];
@@ -201,7 +202,7 @@ export class ExecutionRunner {
     });
     for (const effect of effects) this.#carryOut(execution, effect);
     if (moment === 'after') {
-      this.#kill(execution, 'crash after a checkpoint');
+      this.kill(execution, 'crash after a checkpoint');
       return neverAnswer();
     }
     return {

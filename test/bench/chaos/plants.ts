@@ -3,6 +3,7 @@
  * service another policy or runbook than its owner wrote, so that it behaves as a service with that bug would.
  */
 import type { Plant } from '../../../bench/chaos/life.ts';
+import type { WorldKind } from '../../../bench/chaos/world.ts';
 import type { WireAnswer, WireRequest } from '../../../simulator/protocols.ts';
 
 type Between = NonNullable<Plant['between']>;
@@ -206,6 +207,45 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
           },
         };
       },
+    },
+  },
+];
+
+/** Role that a request is signed as; null: none. */
+function roleOf(request: WireRequest): string | null {
+  const token = request.headers['x-amz-security-token'];
+  return token === undefined ? null : String(JSON.parse(Buffer.from(token, 'base64').toString())[0]);
+}
+
+/** Bugs that show in worlds of one kind, with a seed of such a world. */
+export const MORE_PLANTED_BUGS: readonly (PlantedBug & { readonly only: WorldKind; readonly seed: number })[] = [
+  {
+    only: 'kill',
+    seed: 2,
+    invariant: 5,
+    bug: 'reconcile does nothing',
+    plant: {
+      between: (cloud) => ({
+        handle: async (request) => {
+          const answer = await cloud.handle(request);
+          if (roleOf(request) !== 'reconcile' || actionOf(request) !== 'DescribeInstances') return answer;
+          const { 'content-length': _, ...headers } = answer.headers;
+          const body = answer.body.replace(/<reservationSet>.*<\/reservationSet>/s, '<reservationSet/>');
+          return { ...answer, headers, body };
+        },
+      }),
+    },
+  },
+  {
+    only: 'surge',
+    seed: 1,
+    invariant: 3,
+    bug: 'the breaker never opens',
+    plant: {
+      policy: (written) => ({
+        ...written,
+        breaker: { affectedCount: 1000, affectedPercent: 100, newlySilentPercent: 100 },
+      }),
     },
   },
 ];
