@@ -19,6 +19,7 @@ const UNUSED: Readonly<Record<string, readonly string[]>> = {
     'StartRestart',
   ],
   'nobody asked how far a run is, and no other run held a lease': ['WatchOwn', 'WatchRestarts', 'WatchSweeps'],
+  'CloudFormation has it called at the first deployment': ['CreateRegistry'],
   'no encrypted volume among these instances': ['ReadKeys', 'TestGrants', 'StartOnKeys'],
   'reconcile had nothing to bring back': ['reconcile/StartOurs', 'reconcile/UnmarkStopped', 'reconcile/Notify'],
 };
