@@ -6,7 +6,7 @@ import { Construct } from 'constructs';
 /** A query over the service's records: its name, and the lines of its text. */
 export const RECORD_QUERIES = {
   'What needs me': [
-    'filter type = "outcome" and outcome.result not in ["resized", "already-sufficient", "reverted", "held", "planned"] and outcome.next != ""',
+    'filter type = "outcome" and outcome.result not in ["resized", "already-sufficient", "held", "planned"] and outcome.next != ""',
     'fields @timestamp, instanceId, accountId, region, outcome.result, outcome.message, outcome.next',
     'sort @timestamp desc',
     'limit 200',

@@ -11,7 +11,7 @@ export interface Concluded {
   readonly history: InstanceHistory | null;
 }
 
-const GOOD: ReadonlySet<Outcome['result']> = new Set(['resized', 'already-sufficient', 'reverted', 'held', 'planned']);
+const GOOD: ReadonlySet<Outcome['result']> = new Set(['resized', 'already-sufficient', 'held', 'planned']);
 
 /** Whether a person should look at the instance. */
 export function needsAttention(outcome: Outcome): boolean {

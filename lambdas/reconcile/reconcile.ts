@@ -86,8 +86,14 @@ async function reconcileCell(
     const failure = decision.do === 'start' ? failedStart(instance) : null;
     if (!answer.ok) sum.errors.push({ ...answer.error, instanceId, cell: where });
     else if (failure !== null) sum.errors.push({ ...startHadNoEffect(failure), instanceId, cell: where });
-    else if (decision.do === 'unmark') sum.unmarked.push(instanceId);
-    else {
+    else if (decision.do === 'unmark') {
+      sum.unmarked.push(instanceId);
+      // Whoever was told that it was stopped and did not start is told that it is over.
+      await hub.news.notify(
+        `Audit backlog: ${instanceId} is back`,
+        `${instanceId} in ${where} runs: our stop tag (${mark.slice(0, 80)}) was left on it and is taken off.`,
+      );
+    } else {
       sum.started.push(instanceId);
       await hub.news.notify(
         `Audit backlog: ${instanceId} was started by reconcile`,

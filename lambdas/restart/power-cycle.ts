@@ -56,6 +56,8 @@ export class PowerCycler {
   readonly #instanceId: string;
   readonly #runId: string;
   readonly #tempo: Tempo;
+  /** A person was told that it cannot start. Set again by every replay, since all that leads to it is replayed. */
+  #alarmed = false;
 
   constructor(context: DurableContext, ports: CellPorts, instanceId: string, runId: string, tempo: Tempo) {
     this.#context = context;
@@ -99,6 +101,7 @@ export class PowerCycler {
     const back = await this.#waitForAgent(since);
     // A tag that could not be removed is no failure: `reconcile` removes one left on a running instance.
     await this.#step('unmark', () => this.#ports.power.unmarkStopped(this.#instanceId));
+    if (this.#alarmed && back.result === 'back') await this.#step('alarm-over', () => this.#saysItIsBack(back.backAt));
     return back;
   }
 
@@ -276,7 +279,15 @@ export class PowerCycler {
     return end.seen;
   }
 
+  /** Whoever was alarmed is told that it is over. */
+  #saysItIsBack(backAt: string): Promise<Answer<null>> {
+    const { accountId, region } = this.#ports.cell;
+    const text = `${this.#instanceId} in ${accountId}/${region}, stopped by run ${this.#runId}, answers again since ${backAt}.`;
+    return this.#ports.news.notify(`Audit backlog: ${this.#instanceId} is back`, text);
+  }
+
   async #alarm(name: string, what: string): Promise<void> {
+    this.#alarmed = true;
     const { accountId, region } = this.#ports.cell;
     const subject = `Audit backlog: ${this.#instanceId} is stopped and cannot start`;
     const text = `${this.#instanceId} in ${accountId}/${region}, stopped by run ${this.#runId}, ${what}`;

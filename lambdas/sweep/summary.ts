@@ -1,9 +1,14 @@
 /** A run in the words of a person: the text of the notification. */
-import type { CellReport, RunReport } from '../../domain/contracts.ts';
+import type { ActionEntry, CellReport, RunReport } from '../../domain/contracts.ts';
 import { type Policy, policyForCell } from '../../domain/policy.ts';
 import { howToPassBreaker } from '../../domain/triage-words.ts';
 
 const MOST_LINES = 30;
+
+/** Something set the limit back after a proven cure, or it did not help: only a person can end that. */
+export function isUndone({ outcome }: ActionEntry): boolean {
+  return outcome?.result === 'reverted' || outcome?.result === 'overflowed-again';
+}
 
 /** What an open breaker means in one cell, and what a person sends to restart machines all the same. */
 function stormLines({ accountId, region, breaker }: CellReport, report: RunReport, policy: Policy): string[] {
@@ -41,7 +46,9 @@ export function summaryText(report: RunReport, policy: Policy): string {
     }
     if (cell.breaker.open) lines.push(...stormLines(cell, report, policy));
   }
-  const failed = actions.filter((a) => a.outcome !== null && a.outcome.next !== '' && !a.outcome.proven);
+  const failed = actions.filter(
+    (a) => a.outcome !== null && ((a.outcome.next !== '' && !a.outcome.proven) || isUndone(a)),
+  );
   for (const { instanceId, region, outcome } of failed) {
     lines.push(`${instanceId} (${region}): ${outcome?.result}: ${outcome?.message} ${outcome?.next}`);
   }

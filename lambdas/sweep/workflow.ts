@@ -13,7 +13,7 @@ import { ALL_ITEMS, addNumbers, durableRunner } from '../durable.ts';
 import { mustAnswer } from '../errors.ts';
 import { sealPlan } from '../plan-digest.ts';
 import { allEntries, assembleReport, bounded } from './report.ts';
-import { summaryText } from './summary.ts';
+import { isUndone, summaryText } from './summary.ts';
 
 /** What `run` asks of `sweep`. The policy travels with it, so that one run has one policy. */
 export interface SweepInput {
@@ -243,6 +243,6 @@ function withErrors(whole: RunReport, errors: readonly CallError[]): RunReport {
   return { ...whole, complete: false, cells: [{ ...first, status, errors: [...first.errors, ...more] }, ...others] };
 }
 
-function needsAPerson({ complete, totals, cells }: RunReport): boolean {
-  return !complete || totals.failed > 0 || cells.some((cell) => cell.breaker.open);
+function needsAPerson({ complete, totals, cells, actions }: RunReport): boolean {
+  return !complete || totals.failed > 0 || cells.some((cell) => cell.breaker.open) || actions.some(isUndone);
 }

@@ -199,10 +199,7 @@ const SILENT: readonly Row[] = [
   ],
   ['silent-too-long', leave('silent-too-long', 'It is silent for 1561 min, more than a day.')],
   ['protected', leave('stop-refused', `${NEVER_INSTEAD}it has stop protection.`, 'Reboot it by hand')],
-  [
-    'disabled-key',
-    leave('may-not-start', `${NEVER_INSTEAD}a key of its encrypted volumes is disabled.`, 'Enable the key'),
-  ],
+  ['disabled-key', leave('may-not-start', ' of its encrypted volumes is disabled.', 'Enable the key')],
   [
     'breaker',
     leave('breaker-open', 'No restarts in this cell: 13 of 60 instances, more than 10, are lost or impaired at once'),
