@@ -40,6 +40,13 @@ const DOCUMENT_NAME = 'audit-backlog-resize';
 const TABLE_NAME = 'audit-backlog-ledger';
 const LOG_GROUP_NAME = '/audit-backlog/records';
 const TOPIC_NAME = 'audit-backlog-news';
+/** What the parts of the simulated deployment are called. */
+export const SIMULATED_NAMES = {
+  table: TABLE_NAME,
+  logGroup: LOG_GROUP_NAME,
+  topic: TOPIC_NAME,
+  document: DOCUMENT_NAME,
+} as const;
 const DAY_SECONDS = 86_400;
 const RECONCILE_MS = 5 * 60_000;
 

@@ -1,5 +1,5 @@
 /** What goes wrong in a world, drawn from its seed: between the service and AWS, in AWS, and on the machines. */
-import { type ApiCall, type EventLog, Random } from '../../simulator/core.ts';
+import { type EventLog, Random } from '../../simulator/core.ts';
 import type { EmbeddedInstance } from '../../simulator/ec2/instance.ts';
 import { CrashPlan, type CrashPoint } from '../../simulator/engine/crash-plan.ts';
 import { allFaults, type FaultRate, type Faults, idsOf, SeededFaults, type Strike } from '../../simulator/faults.ts';
@@ -89,33 +89,6 @@ function blindSpot(random: Random, world: World): Faults {
     strike: (call) => (call.action === 'GetConsoleOutput' && idsOf(call).includes(instanceId) ? strike : null),
   };
 }
-
-/** The conditions on tags that stand in the deployed roles (docs/permissions.md). */
-export function tagConditions(world: World, find: (call: ApiCall, id: string) => EmbeddedInstance | undefined): Faults {
-  const refusal: Strike = { name: 'denied by a condition on tags', kind: 'denied' };
-  return {
-    strike: (call) => {
-      const needs = CONDITIONS[`${call.service}:${call.action}`];
-      if (needs === undefined) return null;
-      const tags = idsOf(call).map((id) => find(call, id)?.tags ?? new Map<string, string>());
-      const stopTag = JSON.stringify(call.params.Tag ?? '').includes(STOPPED);
-      const refused = tags.some((each) => {
-        if (needs === 'ours') return !each.has(STOPPED);
-        if (optedOut(each)) return true;
-        return (needs === 'consent' || (needs === 'mark' && stopTag)) && !allowsRestart(each, world);
-      });
-      return refused ? refusal : null;
-    },
-  };
-}
-const CONDITIONS: Readonly<Record<string, 'in' | 'consent' | 'mark' | 'ours'>> = {
-  'ec2:GetConsoleOutput': 'in',
-  'ssm:SendCommand': 'in',
-  'ec2:StopInstances': 'consent',
-  'ec2:RebootInstances': 'consent',
-  'ec2:CreateTags': 'mark',
-  'ec2:StartInstances': 'ours',
-};
 
 /** All faults of the calls of a world, without crashes. */
 export function faultsOf(world: World): Faults {

@@ -1,5 +1,5 @@
 /** Lives one world from its first to its last minute, on virtual time, and says which invariants broke. */
-import { SimulatedService } from '../../cli/simulated-service.ts';
+import { SIMULATED_NAMES, SimulatedService } from '../../cli/simulated-service.ts';
 import type { RunReport, RunRequest } from '../../domain/contracts.ts';
 import type { Policy, PolicyInput } from '../../domain/policy.ts';
 import { TEMPO, type Tempo } from '../../lambdas/tempo.ts';
@@ -7,17 +7,17 @@ import type { EventLog, WorldEvent } from '../../simulator/core.ts';
 import { Random } from '../../simulator/core.ts';
 import { CrashPlan } from '../../simulator/engine/crash-plan.ts';
 import { digestOf } from '../../simulator/engine/event-digest.ts';
-import { allFaults } from '../../simulator/faults.ts';
 import { createMachine, FLEET_KEYS } from '../../simulator/fleet.ts';
 import type { Answering } from '../../simulator/in-process.ts';
 import { VirtualTime } from '../../simulator/virtual-time.ts';
-import { crashesOf, faultsOf, planEvents, shortPages, tagConditions } from './bad-days.ts';
+import { crashesOf, faultsOf, planEvents, shortPages } from './bad-days.ts';
 import { type Found, iso, type Violation } from './found.ts';
 import { History } from './history.ts';
 import { violationsOf } from './invariants.ts';
 import { planKills } from './kills.ts';
 import { MINUTE, WORKING_KEY } from './machines.ts';
 import { pagesOf } from './pages.ts';
+import { guardOf } from './roles.ts';
 import { againChanges, differences, outcomesOf, type TwinOutcome } from './twins.ts';
 import { type Tamper, WatchedMachine } from './watched-machine.ts';
 import { type Asked, type World, type WorldKind, worldOf } from './world.ts';
@@ -83,6 +83,7 @@ async function liveOnce(world: World, crashPlan: CrashPlan, { plant = {}, onEven
   const time = VirtualTime.install({ seed: world.seed, start: world.startsAt });
   try {
     const find = (id: string) => world.cells.flatMap((c) => service.cloud.find(c.accountId, c.region, id) ?? [])[0];
+    const guard = guardOf(world, SIMULATED_NAMES, () => service.log);
     const service: SimulatedService = new SimulatedService({
       seed: world.seed,
       policy: plant.policy?.(world.policyInput, world.policy) ?? world.policyInput,
@@ -90,12 +91,8 @@ async function liveOnce(world: World, crashPlan: CrashPlan, { plant = {}, onEven
       crashPlan,
       tempo: TEMPO_OF_CHAOS,
       eventualConsistencyMs: world.eventualConsistencyMs,
-      faults: allFaults([
-        ...(plant.withoutTagConditions
-          ? []
-          : [tagConditions(world, (call, id) => service.cloud.find(call.accountId, call.region, id))]),
-        faultsOf(world),
-      ]),
+      faults: faultsOf(world),
+      ...(plant.withoutTagConditions ? {} : { authorise: guard.authorise }),
       dynamoDb: ledgerFaults(world, () => service.log),
       between: lazily((cloud) => {
         const pages = shortPages(world, service.log)(cloud);
@@ -132,6 +129,9 @@ async function liveOnce(world: World, crashPlan: CrashPlan, { plant = {}, onEven
       read = true;
     });
     await time.drive(() => read);
+    const [wrong] = guard.errors;
+    if (wrong) throw wrong;
+    if (reports.length === 0) throw new Error('no run of this world came to a report: the service was not at work');
     const instances = world.cells.flatMap((c) => cloud.list(c.accountId, c.region));
     const found = violationsOf({
       history,
