@@ -6,6 +6,11 @@ import type { RuleMatch } from './evidence-rules.ts';
 const JITTER = 0.1;
 /** Seconds into a boot at which its banner has long been printed. Some kernels print a few lines before it. */
 const BANNER_DUE = 1;
+/**
+ * Seconds between two overflow lines of one storm, at most. Whoever sleeps on a full queue wakes after backlog_wait_time
+ * (60 s by default, kernel/audit.c audit_log_start), says so again and sleeps again: a machine that hangs goes on printing.
+ */
+const STORM_GAP = 180;
 /** Seconds within which other processors may still report the overflow that a panic is about. */
 const PANIC_ECHO = 5;
 
@@ -41,6 +46,8 @@ export interface BootFacts {
   readonly kernel: string | null;
   /** of the last overflow line, else of the last weaker sign */
   readonly stamp: number | null;
+  /** of the first line of the storm that the line of `stamp` belongs to */
+  readonly stormStamp: number | null;
 }
 
 class Boot {
@@ -55,6 +62,7 @@ class Boot {
   onlyTraceSincePanic = true;
   latestStamp: number | null = null;
   #overflowStamp: number | null = null;
+  #stormStamp: number | null = null;
   #suspectedStamp: number | null = null;
   #panicStamp: number | null = null;
   /** named by a loss whose cause the next line tells */
@@ -63,6 +71,10 @@ class Boot {
 
   get stamp(): number | null {
     return this.overflowed ? this.#overflowStamp : this.#suspectedStamp;
+  }
+
+  get stormStamp(): number | null {
+    return this.overflowed ? this.#stormStamp : this.#suspectedStamp;
   }
 
   /** A boot without banner in which nothing happened yet that is later than a banner. */
@@ -77,6 +89,8 @@ class Boot {
     else this.settle();
     if (rule.proves === 'overflow') {
       this.overflowed = true;
+      if (stamp !== null && stamp - (this.#overflowStamp ?? Number.NEGATIVE_INFINITY) > STORM_GAP)
+        this.#stormStamp = stamp;
       this.#overflowStamp = stamp ?? this.#overflowStamp;
     }
     if (rule.proves === 'suspected') {
@@ -192,6 +206,6 @@ export class BootLog {
 }
 
 function facts(boot: Boot): BootFacts {
-  const { limit, backlog, lost, suppressed, panic, onlyTraceSincePanic, kernel, stamp } = boot;
-  return { limit, backlog, lost, suppressed, panic, onlyTraceSincePanic, kernel, stamp };
+  const { limit, backlog, lost, suppressed, panic, onlyTraceSincePanic, kernel, stamp, stormStamp } = boot;
+  return { limit, backlog, lost, suppressed, panic, onlyTraceSincePanic, kernel, stamp, stormStamp };
 }

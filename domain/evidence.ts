@@ -55,6 +55,11 @@ export interface Evidence {
   evidence: EvidenceLine[];
   /** kernel time in seconds of the last overflow line (or weaker sign) of that boot; null where lines carry none */
   stamp: number | null;
+  /**
+   * kernel time in seconds of the first line of the storm that ends with the line of `stamp`: since then no 3 minutes
+   * passed without an overflow. Later than it truly was where the console has lost its head.
+   */
+  stormStamp: number | null;
   /** the overflow's panic ends its boot: after it only its trace stands, nothing of user space */
   panicEndsBoot: boolean;
   /** boots seen in the text; 0 where it is blank */
@@ -88,6 +93,7 @@ export function readEvidence(input: string | Uint8Array): Evidence {
     currentBoot: verdict === 'none' ? null : current,
     evidence: verdict === 'none' ? [] : lines.all(),
     stamp: told.stamp,
+    stormStamp: told.stormStamp,
     panicEndsBoot: told.panic && told.onlyTraceSincePanic,
     boots,
     empty: boots === 0,

@@ -17,7 +17,7 @@ import { MINUTE_MS, millisOf } from './times.ts';
 export const ONLINE_BELIEVED_MINUTES = 15;
 /** The agent pings every 5 minutes: ConnectionLost with a ping younger than this may be a blip. Unit: minutes. */
 export const LOST_DOUBTED_MINUTES = 6;
-/** A last ping this near to the last overflow, before or after, is a sign that the overflow took the agent down. Unit: minutes. */
+/** A last ping this long before the overflows began or after the last one at most is a sign that they took the agent down. Unit: minutes. */
 export const PING_NEAR_OVERFLOW_MINUTES = 15;
 /** A command taken and not finished in this many sweeps is a sign of a hang. */
 export const STUCK_SWEEPS_OF_A_HANG = 2;
@@ -69,10 +69,10 @@ export function signsOfHang(input: HangInput): readonly string[] {
   const signs: string[] = [];
   if (input.statusCheck === 'impaired') signs.push('its instance status check is impaired');
   if (input.evidence.panicEndsBoot) signs.push('the overflow ended its boot in a kernel panic');
-  const distance = minutesFromOverflowToLastPing(input);
-  if (distance !== null && Math.abs(distance) <= PING_NEAR_OVERFLOW_MINUTES) {
-    const side = distance < 0 ? 'before' : 'after';
-    signs.push(`its agent pinged last ${Math.round(Math.abs(distance))} min ${side} the last overflow`);
+  const ping = lastPingBesideStorm(input);
+  if (ping !== null && -ping.afterBegin <= PING_NEAR_OVERFLOW_MINUTES && ping.afterEnd <= PING_NEAR_OVERFLOW_MINUTES) {
+    const side = ping.afterEnd < 0 ? 'before' : 'after';
+    signs.push(`its agent pinged last ${Math.round(Math.abs(ping.afterEnd))} min ${side} the last overflow`);
   }
   const stuck = input.history?.stuckSweeps ?? 0;
   if (stuck >= STUCK_SWEEPS_OF_A_HANG) signs.push(`it took a command and did not finish it in ${stuck} sweeps`);
@@ -80,17 +80,25 @@ export function signsOfHang(input: HangInput): readonly string[] {
 }
 
 /**
- * Minutes from the last overflow to the last ping; null where the time of the overflow is not known. Kernel time counts
+ * Minutes from the first and from the last overflow of a storm to the last ping; null where their times are not known. A
+ * machine that hangs overflows on for hours while its agent is long gone, so the whole storm counts. Kernel time counts
  * from the boot and LaunchTime is renewed by stop and start alone, so the two add up only as long as the text shows no
  * reboot since. A sum that lies in the future is not of this launch.
  */
-function minutesFromOverflowToLastPing({ instance, agent, evidence, now }: HangInput): number | null {
+function lastPingBesideStorm({
+  instance,
+  agent,
+  evidence,
+  now,
+}: HangInput): { afterBegin: number; afterEnd: number } | null {
   const launched = millisOf(instance.launchTime);
   const pinged = millisOf(agent?.lastPingAt ?? null);
   const at = millisOf(now);
   if (launched === null || pinged === null || at === null || evidence.stamp === null || evidence.boots > 1) return null;
   const overflowed = launched + evidence.stamp * 1000;
-  return overflowed > at ? null : (pinged - overflowed) / MINUTE_MS;
+  if (overflowed > at) return null;
+  const began = launched + (evidence.stormStamp ?? evidence.stamp) * 1000;
+  return { afterBegin: (pinged - began) / MINUTE_MS, afterEnd: (pinged - overflowed) / MINUTE_MS };
 }
 
 /**

@@ -123,7 +123,8 @@ const ROWS: { readonly [C in TriageCode]: Omit<TriageRow, 'code'> } = {
     actions: ['leave'],
     explanation:
       'Signs of a hang are: instance status check impaired; a panic by the overflow that ends the boot; the last ping ' +
-      'within 15 minutes of the last overflow; two sweeps with a command not finished. A lost agent alone is none.',
+      'within 15 minutes of the last overflow, or of the unbroken storm that it ends; two sweeps with a command not ' +
+      'finished. A lost agent alone is none.',
     next: 'Restore the SSM agent (or the network to SSM); the next run then cures it without a restart.',
   },
   'sign-of-life': {

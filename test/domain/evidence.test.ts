@@ -195,6 +195,16 @@ describe('boots', () => {
     expect(readEvidence(text)).toMatchObject({ boots: 2, currentBoot: false, kernel: null });
   });
 
+  it('a storm begins where the overflows that go on to the last one began', () => {
+    const at = (seconds: number) => `[ ${seconds}.000000] audit: audit_backlog=65 > audit_backlog_limit=64\n`;
+    const sleepers = Array.from({ length: 100 }, (_, minute) => at(5000 + minute * 60)).join('');
+    expect(readEvidence(sleepers)).toMatchObject({ stormStamp: 5000, stamp: 10_940 });
+    expect(readEvidence(at(100) + at(280) + at(461))).toMatchObject({ stormStamp: 461, stamp: 461 });
+    expect(readEvidence(at(100) + at(280))).toMatchObject({ stormStamp: 100, stamp: 280 });
+    expect(readEvidence(`${at(500)}${BANNER}\n${at(510)}`)).toMatchObject({ stormStamp: 510, stamp: 510 });
+    expect(readEvidence(`${BANNER}\n`)).toMatchObject({ stormStamp: null, stamp: null });
+  });
+
   it('nothing tells boots apart: null', () => {
     const bare = 'audit: audit_backlog=65 > audit_backlog_limit=64\n';
     const syslog = 'Nov 22 04:05:06 host kernel: audit: backlog limit exceeded\n';

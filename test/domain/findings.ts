@@ -37,6 +37,7 @@ export function evidence(change: Partial<Evidence> = {}): Evidence {
     currentBoot: true,
     evidence: [{ line: 3, kind: 'backlog-over-limit', text: 'audit: audit_backlog=70 > audit_backlog_limit=64' }],
     stamp: stampMinutesAgo(60),
+    stormStamp: null,
     panicEndsBoot: false,
     boots: 1,
     empty: false,

@@ -43,6 +43,7 @@ const evidences: fc.Arbitrary<Evidence> = fc
       stampMinutesAgo(10),
       stampMinutesAgo(1500),
     ),
+    stormStamp: mostly<number | null>(null, stampMinutesAgo(60), stampMinutesAgo(300), stampMinutesAgo(1500)),
     panicEndsBoot: mostly(false, true),
     boots: mostly(1, 2, 3),
     limit: mostly<number | null>(64, null, 8192),
@@ -206,7 +207,9 @@ function conditions({ finding: f, policy, breaker, budget }: TriageInput): Recor
     overflowAt !== null &&
     overflowAt <= Date.parse(NOW) &&
     ping !== null &&
-    Math.abs(Date.parse(ping) - overflowAt) <= 900_000;
+    Date.parse(ping) - overflowAt <= 900_000 &&
+    (overflowAt - Date.parse(ping) <= 900_000 ||
+      (e?.stormStamp != null && Date.parse(f.instance.launchTime) + e.stormStamp * 1000 - Date.parse(ping) <= 900_000));
   const sign = f.statusCheck === 'impaired' || e?.panicEndsBoot === true || pingNear || stuckSweeps >= 2;
   const dated = Date.parse(seen?.updatedAt ?? '');
   const certain =

@@ -219,6 +219,24 @@ const rows: readonly Row[] = [
   ['silent, pinged 15 min before the overflow', 'restart', 'restart-then-resize', input({ agent: lost(75) })],
   ['silent, pinged long before the overflow', 'agent-lost-machine-alive', 'leave', input({ agent: lost(75.1) })],
   [
+    'silent, pinged 15 min before the storm began that goes on',
+    'restart',
+    'restart-then-resize',
+    input({ agent: lost(255), console: shown({ stamp: stampMinutesAgo(1), stormStamp: stampMinutesAgo(240) }) }),
+  ],
+  [
+    'silent, pinged long before the storm began',
+    'agent-lost-machine-alive',
+    'leave',
+    input({ agent: lost(255.1), console: shown({ stamp: stampMinutesAgo(1), stormStamp: stampMinutesAgo(240) }) }),
+  ],
+  [
+    'silent, pinged long after the storm',
+    'agent-lost-machine-alive',
+    'leave',
+    input({ agent: lost(44.9), console: shown({ stormStamp: stampMinutesAgo(240) }) }),
+  ],
+  [
     'the text shows a reboot since launch',
     'agent-lost-machine-alive',
     'leave',
