@@ -155,7 +155,7 @@ describe('console ring cut', () => {
     });
   });
 
-  test('by the storm itself: it is of one boot, and the status check is the sign of a hang', () => {
+  test('by the storm itself: it is of one boot, and both the status check and the last ping are signs of a hang', () => {
     const machines = { hung: { instance: consenting(), guest: hung(NOW, { rounds: 140, impairs: true }) } };
     return inSmallWorld({ machines }, async (world) => {
       const report = await world.run();
@@ -165,8 +165,31 @@ describe('console ring cut', () => {
         outcome: { result: 'resized', proven: true },
       });
       expect(saidOf(report, world, 'hung')).toContain(
-        'its instance status check is impaired: it is stopped and started.',
+        'its instance status check is impaired, and its agent pinged last 26 min before the last overflow',
       );
+    });
+  });
+});
+
+describe('a hang that goes on', () => {
+  test('whoever sleeps on the full queue says so again and again, long after the last ping: it is restarted', () => {
+    const machines = {
+      hung: { instance: consenting(), guest: hung(NOW, { rounds: 120 }) },
+      /** Its agent died between two storms. */
+      again: agentDied({
+        bursts: [burst(NOW - 3 * HOUR), burst(NOW - 6 * MINUTE)],
+        agent: { diesAt: NOW - 2 * HOUR },
+      }),
+    };
+    return inSmallWorld({ machines }, async (world) => {
+      const report = await world.run();
+      expect(saidOf(report, world, 'hung')).toMatch(/its agent pinged last (1[6-9]|2\d) min before the last overflow/);
+      expect(actionOn(report, world, 'hung')).toMatchObject({
+        code: 'restart',
+        outcome: { result: 'resized', proven: true, limitAfter: 8192 },
+      });
+      expect(actionOn(report, world, 'again')).toMatchObject({ action: 'leave', code: 'agent-lost-machine-alive' });
+      expect(world.touched()).toEqual({ hung: STOP_START });
     });
   });
 });
