@@ -1,5 +1,7 @@
 /** A whole simulated run: a fleet, the sweeps that made its history, and the sweep that is shown. All in virtual time. */
 import type { RunReport } from '../domain/contracts.ts';
+import { policySchema } from '../domain/policy.ts';
+import { parseInput } from '../domain/validation.ts';
 import type { WorldEvent } from '../simulator/core.ts';
 import { SeededFaults } from '../simulator/faults.ts';
 import { EARLIER_SWEEP_HOURS, FLEET_BEGINS_HOURS, plannedFleet } from '../simulator/fleet.ts';
@@ -7,7 +9,8 @@ import { disagreements, snapshotOf } from '../simulator/judgement.ts';
 import { VirtualTime } from '../simulator/virtual-time.ts';
 import { DEMO_CELLS, demoPolicy } from './demo-policy.ts';
 import { populate } from './population.ts';
-import { SimulatedService } from './simulated-service.ts';
+import { guardOf } from './simulated-roles.ts';
+import { SIMULATED_NAMES, SimulatedService } from './simulated-service.ts';
 
 /** When the sweep that is shown begins. Epoch milliseconds. */
 export const MAIN_SWEEP_AT = Date.UTC(2026, 10, 22, 4);
@@ -47,7 +50,14 @@ export async function simulate(options: SimulationOptions): Promise<RunReport> {
   });
   try {
     const faults = new SeededFaults({ seed, rates: FAULT_RATES });
-    const service = new SimulatedService({ seed, policy: demoPolicy(instances), home: DEMO_CELLS[0], faults });
+    const input = demoPolicy(instances);
+    const [home] = DEMO_CELLS;
+    let denied = 0;
+    const guard = guardOf({ home, policy: parseInput(policySchema, input, 'policy') }, SIMULATED_NAMES, () => {
+      denied++;
+    });
+    const { authorise } = guard;
+    const service = new SimulatedService({ seed, policy: input, home, faults, authorise });
     populate(service, plannedFleet({ instances, seed, mainSweepAt: MAIN_SWEEP_AT, cells: DEMO_CELLS }), seed);
     let main = false;
     if (options.onEvent) service.log.onEvent((event) => options.onEvent?.(event, main));
@@ -59,7 +69,10 @@ export async function simulate(options: SimulationOptions): Promise<RunReport> {
       }
       await sleepUntil(MAIN_SWEEP_AT);
       main = true;
-      return runAndJudge(service, mode);
+      const report = await runAndJudge(service, mode, () => denied);
+      const [wrong] = guard.errors;
+      if (wrong) throw wrong;
+      return report;
     })().finally(() => {
       ended = true;
     });
@@ -73,7 +86,11 @@ export async function simulate(options: SimulationOptions): Promise<RunReport> {
 }
 
 /** One run, and what the region itself thinks of it. */
-async function runAndJudge(service: SimulatedService, mode: 'plan' | 'apply'): Promise<RunReport> {
+async function runAndJudge(
+  service: SimulatedService,
+  mode: 'plan' | 'apply',
+  denied: () => number,
+): Promise<RunReport> {
   const before = snapshotOf(service.cloud);
   const report = await service.run({ mode, scheduledAt: new Date(Date.now()).toISOString() });
   const after = service.cloud.traffic();
@@ -88,7 +105,7 @@ async function runAndJudge(service: SimulatedService, mode: 'plan' | 'apply'): P
     simulator: {
       mutatingCalls: after.mutatingCalls - before.mutatingCalls,
       calls,
-      strikes: { ...after.strikes },
+      strikes: { ...after.strikes, ...(denied() > 0 ? { 'denied by IAM': denied() } : {}) },
       agrees: found.length === 0,
       ...(found.length > 0 ? { disagreements: found } : {}),
     },

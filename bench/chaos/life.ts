@@ -1,4 +1,5 @@
 /** Lives one world from its first to its last minute, on virtual time, and says which invariants broke. */
+import { guardOf } from '../../cli/simulated-roles.ts';
 import { SIMULATED_NAMES, SimulatedService } from '../../cli/simulated-service.ts';
 import type { RunReport, RunRequest } from '../../domain/contracts.ts';
 import type { Policy, PolicyInput } from '../../domain/policy.ts';
@@ -17,7 +18,6 @@ import { violationsOf } from './invariants.ts';
 import { planKills } from './kills.ts';
 import { MINUTE, WORKING_KEY } from './machines.ts';
 import { pagesOf } from './pages.ts';
-import { guardOf } from './roles.ts';
 import { againChanges, differences, outcomesOf, type TwinOutcome } from './twins.ts';
 import { type Tamper, WatchedMachine } from './watched-machine.ts';
 import { type Asked, type World, type WorldKind, worldOf } from './world.ts';
@@ -83,7 +83,10 @@ async function liveOnce(world: World, crashPlan: CrashPlan, { plant = {}, onEven
   const time = VirtualTime.install({ seed: world.seed, start: world.startsAt });
   try {
     const find = (id: string) => world.cells.flatMap((c) => service.cloud.find(c.accountId, c.region, id) ?? [])[0];
-    const guard = guardOf(world, SIMULATED_NAMES, () => service.log);
+    const guard = guardOf(world, SIMULATED_NAMES, ({ accountId, region, service: of, action }) => {
+      const detail = { call: `${of}:${action}` };
+      service.log.record({ kind: 'fault', what: 'denied by a condition on tags', accountId, region, detail });
+    });
     const service: SimulatedService = new SimulatedService({
       seed: world.seed,
       policy: plant.policy?.(world.policyInput, world.policy) ?? world.policyInput,

@@ -1,13 +1,19 @@
 /**
- * The roles of a world's deployment, from the rows that the stack makes them of (lib/permissions.ts); that the
- * synthesized template says the same is a test. So IAM stands in front of every call of every world.
+ * The roles of a simulated deployment, from the rows that the stack makes them of (lib/permissions.ts); that the
+ * synthesized template says the same is a test. Nothing has to be synthesized for it, so every world can have them.
  */
-import { type Hub, invoke, watch, watchOwn } from '../../lib/hub-permissions.ts';
-import { FUNCTION_NAMES, type FunctionName, LEASE_HOLDERS, permissionsOf } from '../../lib/permissions.ts';
-import type { ApiCall, EventLog } from '../../simulator/core.ts';
-import { type Authorise, Iam } from '../../simulator/iam/authoriser.ts';
-import { globMatches, parsePolicy, type Statement } from '../../simulator/iam/policy.ts';
-import type { World } from './world.ts';
+import type { Policy } from '../domain/policy.ts';
+import { type Hub, invoke, watch, watchOwn } from '../lib/hub-permissions.ts';
+import { FUNCTION_NAMES, type FunctionName, LEASE_HOLDERS, permissionsOf } from '../lib/permissions.ts';
+import type { ApiCall } from '../simulator/core.ts';
+import { type Authorise, Iam } from '../simulator/iam/authoriser.ts';
+import { globMatches, parsePolicy, type Statement } from '../simulator/iam/policy.ts';
+
+/** One deployment in one account: where it runs and what its owner allows. */
+export interface Deployed {
+  readonly home: { readonly accountId: string; readonly region: string };
+  readonly policy: Policy;
+}
 
 /** Names of what is deployed beside the functions. */
 export interface Names {
@@ -23,10 +29,7 @@ export class PermissionMissing extends Error {
 }
 
 /** By function: the statements of its role, but for what Lambda itself does in its name. */
-export function rolesOf(
-  { home, cells, policy }: Pick<World, 'home' | 'cells' | 'policy'>,
-  names: Names,
-): ReadonlyMap<FunctionName, readonly Statement[]> {
+export function rolesOf({ home, policy }: Deployed, names: Names): ReadonlyMap<FunctionName, readonly Statement[]> {
   const { accountId, region } = home;
   const arn = (service: string, resource: string) => `arn:aws:${service}:${region}:${accountId}:${resource}`;
   const functionArn = (name: FunctionName) => arn('lambda', `function:${name}`);
@@ -40,7 +43,7 @@ export function rolesOf(
     calendarArns: [],
     readsAlarms: false,
   };
-  const regions = cells.map((cell) => cell.region);
+  const regions = policy.scope.regions.length > 0 ? policy.scope.regions : [region];
   const fleet = { partition: 'aws', accountId, regions, documentName: names.document, policy, resolved: true };
   const next: Partial<Record<FunctionName, readonly FunctionName[]>> = {
     run: ['sweep'],
@@ -69,18 +72,18 @@ export function rolesOf(
   );
 }
 
-/** IAM in front of a world. */
+/** IAM in front of the cloud. */
 export interface Guard {
   readonly authorise: Authorise;
-  /** What says that the roles or the model of IAM are wrong, not the world; a world with any proves nothing. */
+  /** What says that the roles or the model of IAM are wrong, not the service; a run with any proves nothing. */
   readonly errors: readonly Error[];
 }
 
-/** Denies what the roles deny; where it is no condition that does, a permission is missing, and that is an error. */
-export function guardOf(world: World, names: Names, log: () => EventLog): Guard {
+/** Denies what the roles deny, and tells of it; where it is no condition that does, a permission is missing, and that is an error. */
+export function guardOf(deployed: Deployed, names: Names, onDenied: (call: ApiCall) => void): Guard {
   const iam = new Iam();
-  const roles = rolesOf(world, names);
-  for (const [name, statements] of roles) iam.addRole(world.home.accountId, name, statements);
+  const roles = rolesOf(deployed, names);
+  for (const [name, statements] of roles) iam.addRole(deployed.home.accountId, name, statements);
   const authorise: Authorise = (call, directory) => {
     const before = iam.denials.length;
     if (iam.authorise(call, directory)) return true;
@@ -89,18 +92,13 @@ export function guardOf(world: World, names: Names, log: () => EventLog): Guard 
         (one) => one.actions.includes(action) && one.resources.some((pattern) => globMatches(pattern, resource)),
       );
       // Under `mode: plan` no role may act; that it tries is what invariant 8 sees.
-      if (conditional || (world.policy.mode === 'plan' && ACTS.test(action))) continue;
+      if (conditional || (deployed.policy.mode === 'plan' && ACTS.test(action))) continue;
       iam.errors.push(new PermissionMissing(`${principal} may not ${action} on ${resource}: see lib/permissions.ts`));
     }
-    record(call, log());
+    onDenied(call);
     return false;
   };
   return { authorise, errors: iam.errors };
 }
 
 const ACTS = /^(ec2:(Create|Delete|Stop|Start|Reboot)|ssm:SendCommand)/;
-
-function record({ accountId, region, service, action }: ApiCall, log: EventLog): void {
-  const detail = { call: `${service}:${action}` };
-  log.record({ kind: 'fault', what: 'denied by a condition on tags', accountId, region, detail });
-}
