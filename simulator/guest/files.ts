@@ -1,6 +1,5 @@
 /** A guest's file tree, in memory: its disk (kept over power cycles) and what lives until the next boot (`/run`). */
 import { createHash } from 'node:crypto';
-import { bootLoaderFiles } from './boot-loader.ts';
 import type { Distribution } from './distributions.ts';
 import type { GuestProfile } from './profile.ts';
 
@@ -49,13 +48,15 @@ disk_error_action = SUSPEND
 `;
 
 /** The files a fresh machine of this profile has. */
-export function initialFiles(distribution: Distribution, profile: GuestProfile): Map<string, GuestFile> {
-  const files = new Map<string, GuestFile>();
+export function initialFiles(
+  distribution: Distribution,
+  profile: GuestProfile,
+  bootLoader: Readonly<Record<string, GuestFile>>,
+): Map<string, GuestFile> {
+  const files = new Map<string, GuestFile>(Object.entries(bootLoader));
   const put = (path: string, content: string, mode = 0o644) => {
     files.set(path, { content: Buffer.from(content, 'utf8').toString('latin1'), mode });
   };
-  for (const [path, file] of Object.entries(bootLoaderFiles(distribution, profile.bootLimit ?? null)))
-    files.set(path, file);
   if (distribution.osRelease !== '') put('/etc/os-release', distribution.osRelease);
   if (distribution.id.startsWith('rhel')) put('/etc/redhat-release', `${distribution.banner}\n`);
   if (distribution.id.startsWith('al')) put('/etc/system-release', `${distribution.banner}\n`);

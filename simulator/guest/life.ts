@@ -2,7 +2,7 @@
 import type { EventLog, Random } from '../core.ts';
 import type { Boot } from './boot.ts';
 import { bootConsole, LOGIN_AFTER_MS, shutdownText } from './boot-console.ts';
-import { bootLimitOf } from './boot-loader.ts';
+import { bootLimitOf, bootLoaderFiles } from './boot-loader.ts';
 import { ConsoleRing, stamp } from './console-ring.ts';
 import { type Distribution, distribution } from './distributions.ts';
 import { type GuestFile, initialFiles, joinRules, loadRules } from './files.ts';
@@ -51,7 +51,8 @@ export class Life {
     this.random = random;
     this.#log = log;
     this.kernel = profile.kernel ?? this.distribution.kernel;
-    this.disk = initialFiles(this.distribution, profile);
+    const bootLoader = bootLoaderFiles(this.distribution, profile.bootLimit ?? null);
+    this.disk = initialFiles(this.distribution, profile, bootLoader);
     for (const burst of profile.bursts ?? []) {
       if ((burst.at === undefined) === (burst.afterBootSeconds === undefined)) {
         throw new RangeError('a burst needs either at or afterBootSeconds');
