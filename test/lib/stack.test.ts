@@ -210,6 +210,24 @@ describe('the shipped stack', () => {
     }
   });
 
+  it('lets its roles be assumed by Lambda, or by Scheduler for schedules of the same account, and by nobody else', () => {
+    for (const [id, role] of resources(template, 'AWS::IAM::Role')) {
+      const service = id.startsWith('ServiceSchedules') ? 'scheduler' : 'lambda';
+      const ofAccount = { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } };
+      expect([id, role.Properties.AssumeRolePolicyDocument.Statement]).toEqual([
+        id,
+        [
+          {
+            Action: 'sts:AssumeRole',
+            Effect: 'Allow',
+            Principal: { Service: `${service}.amazonaws.com` },
+            ...(service === 'scheduler' ? { Condition: ofAccount } : {}),
+          },
+        ],
+      ]);
+    }
+  });
+
   it('may not touch an instance: the mode is plan', () => {
     const actions = JSON.stringify(resources(template, 'AWS::IAM::Policy'));
     expect(actions).not.toMatch(/StopInstances|RebootInstances|SendCommand|CreateTags/);
