@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { type ActionEntry, actionEntrySchema } from '../../domain/contracts.ts';
+import type { ActionEntry } from '../../domain/contracts.ts';
 import { entryDigest, planDigest, sealPlan, whyAltered } from '../../lambdas/plan-digest.ts';
 
 const entry = (n: number, changes: Partial<ActionEntry> = {}): ActionEntry => ({
@@ -32,7 +32,7 @@ test('the same plan has the same digest in whatever order it is read', () => {
       (some, keys) => {
         const reordered = some.map((one) => {
           const front = keys.map((key) => [key, one[key as keyof ActionEntry]]);
-          return actionEntrySchema.parse(JSON.parse(JSON.stringify({ ...Object.fromEntries(front), ...one })));
+          return { ...Object.fromEntries(front), ...one };
         });
         expect(planDigest(HEADER, reordered)).toBe(seal.digest);
       },
