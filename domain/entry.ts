@@ -2,6 +2,7 @@
 import type { ActionEntry, EvidenceSummary } from './contracts.ts';
 import { type Evidence, evidenceKey } from './evidence.ts';
 import type { Finding } from './finding.ts';
+import { ownerTagsOf } from './owners.ts';
 import type { Policy } from './policy.ts';
 import { reachabilityOf } from './reachability.ts';
 import type { Decision } from './triage.ts';
@@ -33,7 +34,7 @@ function factsOf(finding: Finding, policy: Policy, now: string): ActionEntry['fa
     optOut,
     restart,
     stopped,
-    ...policy.ownerTags,
+    ...ownerTagsOf(instance.tags, policy.ownerTags),
     ...Object.keys(includeTags),
     ...Object.keys(excludeTags),
   ];

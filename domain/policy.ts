@@ -133,7 +133,7 @@ export const policySchema = z
         canary: z.number().int().min(1).max(50).default(5).describe('Instances of the first wave.'),
         maxErrors: z
           .string()
-          .regex(/^(\d{1,4}|\d{1,2}%|100%)$/, 'a number, or a percentage like 10%')
+          .regex(/^(0|[1-9]\d{0,3}|(\d|[1-9]\d|100)%)$/, 'a number, or a percentage like 10%, without leading zeros')
           .default('10%')
           .describe('SSM stops sending after so many errors; the canary wave obeys it too.'),
       })
@@ -166,23 +166,26 @@ export const policySchema = z
       .array(z.string().min(1))
       .max(50)
       .default([
+        'AWSRDSCustom',
         'aws:autoscaling:groupName',
         'aws:ec2:fleet-id',
         'aws:ec2spot:fleet-request-id',
         'aws:eks:cluster-name',
         'aws:elasticmapreduce:job-flow-id',
         'eks:nodegroup-name',
+        'elasticbeanstalk:environment-id',
         'karpenter.sh/nodepool',
         'karpenter.sh/provisioner-name',
+        'kubernetes.io/cluster/*',
         'parallelcluster:cluster-name',
       ])
-      .describe('Tag keys that say: something else replaces or manages this instance.'),
+      .describe('Tag keys that say: something else replaces or manages this instance. `*` at the end: any ending.'),
     tags: z
       .strictObject({
-        optOut: z.string().min(1).max(128).default('AuditBacklogRemediation').describe('Value `disabled` opts out.'),
-        restart: z.string().min(1).max(128).default('AuditBacklogRestart').describe('Value `allowed` opts in.'),
-        stopped: z.string().min(1).max(128).default('AuditBacklogStopped').describe('Stands from before our stop.'),
-        status: z.string().min(1).max(128).default('AuditBacklogStatus').describe('The last outcome.'),
+        optOut: z.string().min(1).max(127).default('AuditBacklogRemediation').describe('Value `disabled` opts out.'),
+        restart: z.string().min(1).max(127).default('AuditBacklogRestart').describe('Value `allowed` opts in.'),
+        stopped: z.string().min(1).max(127).default('AuditBacklogStopped').describe('Stands from before our stop.'),
+        status: z.string().min(1).max(127).default('AuditBacklogStatus').describe('The last outcome.'),
       })
       .prefault({}),
   })

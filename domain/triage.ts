@@ -5,6 +5,7 @@
 import { type Action, type RestartMethod, TRIAGE_CODES, type TriageCode } from './contracts.ts';
 import { type Evidence, evidenceKey } from './evidence.ts';
 import { type ConsoleReading, cellName, type Finding, type InstanceHistory } from './finding.ts';
+import { ownerTagsOf } from './owners.ts';
 import type { Policy } from './policy.ts';
 import { type StopHazard, whatAStopLoses } from './preflight.ts';
 import { type ReachabilityVerdict, reachabilityOf, signsOfHang, whyUncertain } from './reachability.ts';
@@ -201,7 +202,7 @@ const LATE_RULES: { readonly [C in LateCode]: (s: Situation) => Verdict | null }
   owned: ({ finding: { instance }, policy, optedIn, rebootAllowed }) => {
     if (instance.operatorManaged)
       return leave('A service operates it (Operator.Managed), so EC2 refuses to restart it.');
-    const owner = ownerTag(instance.tags, policy);
+    const [owner = null] = ownerTagsOf(instance.tags, policy.ownerTags);
     if (owner === null) return null;
     if (!optedIn) return leave(`Something else owns it (tag ${owner}), and it has not opted in to restarts itself.`);
     return rebootAllowed ? null : leave(`Something else owns it (tag ${owner}), and policy forbids to reboot it.`);
@@ -286,7 +287,7 @@ function situationOf(input: TriageInput, reading: Situation['reading']): Situati
     reach: reachabilityOf(finding.agent, history, now),
     optedIn: tagOf(instance.tags, policy.tags.restart) === 'allowed',
     rebootAllowed: policy.restart.rebootWhereStopLoses || policy.restart.method !== 'stop-start',
-    wishedMethod: ownerTag(instance.tags, policy) === null ? method : 'reboot',
+    wishedMethod: ownerTagsOf(instance.tags, policy.ownerTags).length === 0 ? method : 'reboot',
     hazards: preflight && whatAStopLoses(instance, preflight),
   };
 }
@@ -317,7 +318,7 @@ function restart(s: Situation): Verdict {
 /** Why a machine that policy would stop is rebooted instead; empty where policy wants the reboot. */
 function whyNotStopped({ finding, policy, history, now }: Situation, hazards: readonly StopHazard[]): string {
   if (policyMethod(policy.restart, history, now) === 'reboot') return '';
-  const owner = ownerTag(finding.instance.tags, policy);
+  const [owner = null] = ownerTagsOf(finding.instance.tags, policy.ownerTags);
   const owned = owner === null ? [] : [`something else owns it, tag ${owner}`];
   return ` (not stopped: ${[...owned, ...hazards.flatMap(({ what }) => what)].join('; ')})`;
 }
@@ -355,10 +356,6 @@ function resizeReason(s: Situation): string {
 
 function spentResizes({ policy }: Situation): string {
   return `this run has used up its ${policy.resize.maxPerRun} resizes`;
-}
-
-function ownerTag(tags: Readonly<Record<string, string>>, policy: Policy): string | null {
-  return policy.ownerTags.find((key) => Object.hasOwn(tags, key)) ?? null;
 }
 
 function tagOf(tags: Readonly<Record<string, string>>, key: string): string | undefined {

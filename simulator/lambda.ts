@@ -38,7 +38,7 @@ export function lambdaRoute(request: RestRequest): { readonly action: string; re
   }
   if (version !== '2025-12-01') return null;
   if (kind === 'durable-executions' && parts.length === 3 && method === 'GET') {
-    return { action: 'GetDurableExecution', params: { DurableExecutionArn: subject } };
+    return { action: 'GetDurableExecution', params: { DurableExecutionArn: subject, ...queried } };
   }
   if (kind === 'durable-executions' && last === 'stop' && method === 'POST') {
     return { action: 'StopDurableExecution', params: { DurableExecutionArn: subject, Error: body } };
@@ -78,7 +78,7 @@ export class LambdaService implements RestService {
       case 'Invoke':
         return invoke(engine, call);
       case 'GetDurableExecution':
-        return described(engine.execution(text(call.params.DurableExecutionArn)));
+        return described(engine, call);
       case 'StopDurableExecution': {
         const arn = text(call.params.DurableExecutionArn);
         const body = text(call.params.Error);
@@ -197,11 +197,19 @@ function summary(execution: ExecutionView): JsonObject {
   };
 }
 
-function described(execution: ExecutionView): JsonObject {
+function described(engine: DurableEngine, call: ApiCall): JsonObject {
+  const { DurableExecutionArn, IncludeExecutionData, ...others } = call.params;
+  for (const name of Object.keys(others)) notModelled(call, `parameter ${name}`);
+  const execution = engine.execution(text(DurableExecutionArn));
   const { error } = execution;
+  const metadata = { ...summary(execution), Version: execution.version };
+  // As the SDK's model has it: true by default, and the error is part of the data.
+  if ((IncludeExecutionData as readonly string[] | undefined)?.[0] === 'false') {
+    return { ...metadata, ExecutionDataIncluded: false };
+  }
   return {
-    ...summary(execution),
-    Version: execution.version,
+    ...metadata,
+    ExecutionDataIncluded: true,
     InputPayload: execution.input,
     ...(execution.result === null ? {} : { Result: execution.result }),
     ...(error === null ? {} : { Error: { ErrorType: error.ErrorType, ErrorMessage: error.ErrorMessage } }),

@@ -4,7 +4,7 @@ import type { ExecutionState } from '../../domain/ports.ts';
 import { answered, type Called, type Caller, refused } from './call.ts';
 import { callError } from './errors.ts';
 
-/** Asks for one execution by its ARN. */
+/** Asks for one execution by its ARN; with what it failed, where it failed. */
 export type StateOf = (executionArn: string) => Promise<Called<ExecutionState>>;
 
 const STATUSES: Readonly<Record<string, ExecutionState['status']>> = {
@@ -20,7 +20,12 @@ export function createStateOf(lambda: LambdaClient, caller: Caller): StateOf {
     const answer = await caller.call({
       call: 'lambda:GetDurableExecution',
       effect: 'read',
-      send: (options) => lambda.send(new GetDurableExecutionCommand({ DurableExecutionArn: executionArn }), options),
+      // Said in so many words: AWS's pages do not agree on the default, and without it there is no Error.
+      send: (options) =>
+        lambda.send(
+          new GetDurableExecutionCommand({ DurableExecutionArn: executionArn, IncludeExecutionData: true }),
+          options,
+        ),
     });
     if (!answer.ok) return answer;
     const { Status, EndTimestamp, Error: failure } = answer.value;

@@ -87,6 +87,10 @@ describe('Lambda', () => {
       Result: '{"slept":60}',
       StartTimestamp: expect.any(Date),
     });
+    const short = new GetDurableExecutionCommand({ ...get.input, IncludeExecutionData: false });
+    const metadata = await finished(client.send(short));
+    expect(metadata).toMatchObject({ Status: 'SUCCEEDED', ExecutionDataIncluded: false });
+    expect([metadata.InputPayload, metadata.Result]).toEqual([undefined, undefined]);
     const next = await finished(client.send(invoke({ InvocationType: 'Event', DurableExecutionName: 'run-2' })));
     await finished(client.send(new StopDurableExecutionCommand({ DurableExecutionArn: next.DurableExecutionArn })));
     const list = await finished(
