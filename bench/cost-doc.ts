@@ -181,7 +181,9 @@ export function costDocument(rows: readonly Measured[]): string {
   const standingUsd = months.slice(-3).reduce((sum, row) => sum + row.of(0).usd, 0);
   const { each, fixed } = line(rows, (row) => row.cellOperations);
   const seconds = line(rows, (row) => row.gbSeconds);
-  const sizes = [...new Set(rows.map(({ instances }) => instances))];
+  const sizes = [...Map.groupBy(rows, ({ instances }) => instances)].map(([instances, [first, ...others]]) =>
+    others.length > 0 ? String(instances) : `${instances}:${first?.mode}`,
+  );
   const apply = rows.find(({ mode, restarted }) => mode === 'apply' && restarted > 0);
   const plan = rows.find(({ mode, instances }) => mode === 'plan' && instances === apply?.instances);
   if (!apply || !plan) throw new RangeError('no measured sweep restarted anything: measure 1000 instances');
