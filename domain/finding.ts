@@ -35,6 +35,8 @@ export interface InstanceFacts {
   readonly rootDeviceType: 'ebs' | 'instance-store';
   /** `auto`: a public IPv4 address that a stop gives up; `elastic` is kept. */
   readonly publicAddress: 'none' | 'auto' | 'elastic';
+  /** A place of its own that a stop gives back to others: where its like may have none when it starts again. */
+  readonly place: 'any' | 'dedicated-host' | 'capacity-reservation' | 'placement-group';
   readonly spotRequestId: string | null;
   readonly volumeIds: readonly string[];
 }

@@ -10,7 +10,7 @@ export interface StopHazard {
 }
 
 /** The facts of the instance itself that bear on a stop. */
-export type StoppableFacts = Pick<InstanceFacts, 'publicAddress' | 'rootDeviceType' | 'lifecycle'>;
+export type StoppableFacts = Pick<InstanceFacts, 'publicAddress' | 'rootDeviceType' | 'lifecycle' | 'place'>;
 
 /**
  * The hazards of a stop, in the order of the triage codes; empty when a stop loses nothing and the instance may be
@@ -23,7 +23,7 @@ export function whatAStopLoses(instance: StoppableFacts, preflight: PreflightFac
   const hazards: readonly StopHazard[] = [
     { code: 'stop-would-lose', what: losses(instance, preflight) },
     { code: 'stop-refused', what: refusals(instance, preflight) },
-    { code: 'may-not-start', what: startRisks(preflight) },
+    { code: 'may-not-start', what: startRisks(instance, preflight) },
   ];
   return hazards.filter((hazard) => hazard.what.length > 0);
 }
@@ -58,10 +58,22 @@ function refusals(instance: StoppableFacts, preflight: PreflightFacts): string[]
   return found;
 }
 
-function startRisks({ keys, key }: PreflightFacts): string[] {
+/** Others may take the place of a stopped instance: InsufficientHostCapacity, InsufficientInstanceCapacity and the like. */
+const PLACES: Readonly<Record<StoppableFacts['place'], string | null>> = {
+  any: null,
+  'dedicated-host': 'its place on a Dedicated Host may be taken when it starts',
+  'capacity-reservation': 'its place in a Capacity Reservation may be taken when it starts',
+  'placement-group': 'its placement group may have no room when it starts',
+};
+
+function startRisks({ place }: StoppableFacts, { keys, key, spotRequest }: PreflightFacts): string[] {
+  const found: string[] = [];
+  const taken = PLACES[place];
+  if (taken !== null) found.push(taken);
+  if (spotRequest === 'persistent') found.push('it is a Spot Instance: a start needs Spot capacity at its price');
   const which = key === undefined ? 'a key of its encrypted volumes' : `the key ${key} of its encrypted volumes`;
-  if (keys === 'disabled') return [`${which} is disabled`];
-  if (keys === 'not-grantable') return [`a start needs a grant on ${which}, and kms:CreateGrant was refused to us`];
-  if (keys === 'unreadable') return [`the state of ${which} could not be read`];
-  return [];
+  if (keys === 'disabled') found.push(`${which} is disabled`);
+  if (keys === 'not-grantable') found.push(`a start needs a grant on ${which}, and kms:CreateGrant was refused to us`);
+  if (keys === 'unreadable') found.push(`the state of ${which} could not be read`);
+  return found;
 }

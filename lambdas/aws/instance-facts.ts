@@ -26,6 +26,7 @@ export function instanceFacts(instance: Instance): InstanceFacts | null {
     operatorManaged: instance.Operator?.Managed === true,
     rootDeviceType: instance.RootDeviceType === 'instance-store' ? 'instance-store' : 'ebs',
     publicAddress: publicAddress(instance),
+    place: placeOf(instance),
     spotRequestId: instance.SpotInstanceRequestId || null,
     volumeIds: (instance.BlockDeviceMappings ?? []).map((d) => d.Ebs?.VolumeId).filter((id) => id !== undefined),
   };
@@ -40,6 +41,12 @@ function transitionTime(reason: string | undefined): string | null {
 
 function isWindows(instance: Instance): boolean {
   return instance.Platform?.toLowerCase() === 'windows' || /windows/i.test(instance.PlatformDetails ?? '');
+}
+
+function placeOf({ Placement, CapacityReservationSpecification }: Instance): InstanceFacts['place'] {
+  if (Placement?.Tenancy === 'host') return 'dedicated-host';
+  if (CapacityReservationSpecification?.CapacityReservationTarget) return 'capacity-reservation';
+  return Placement?.GroupName || Placement?.GroupId ? 'placement-group' : 'any';
 }
 
 function lifecycle(value: Instance['InstanceLifecycle']): InstanceFacts['lifecycle'] {

@@ -98,9 +98,13 @@ function instanceItem(call: ApiCall, { instance, view }: Shown): JsonObject {
     launchTime: new Date(view.launchTime).toISOString(),
     placement: {
       availabilityZone: instance.availabilityZone,
-      groupName: '',
-      tenancy: type.architecture.endsWith('_mac') ? 'host' : 'default',
+      groupName: profile.placementGroup ?? '',
+      tenancy: profile.dedicatedHost || type.architecture.endsWith('_mac') ? 'host' : 'default',
     },
+    capacityReservationSpecification:
+      profile.capacityReservationId === undefined
+        ? { capacityReservationPreference: 'open' }
+        : { capacityReservationTarget: { capacityReservationId: profile.capacityReservationId } },
     platform: profile.platform === 'windows' ? 'windows' : undefined,
     platformDetails: PLATFORM_DETAILS[profile.platform ?? 'linux'],
     monitoring: { state: 'disabled' },

@@ -27,6 +27,11 @@ export interface InstanceProfile {
   readonly tags?: Readonly<Record<string, string>>;
   /** Default: the region's zone `a`. */
   readonly availabilityZone?: string;
+  /** It runs on a Dedicated Host. Default: only Mac types do. */
+  readonly dedicatedHost?: boolean;
+  readonly placementGroup?: string;
+  /** The Capacity Reservation that it was launched into by name. */
+  readonly capacityReservationId?: string;
   readonly launchTime: number;
   /** Default `running`. */
   readonly state?: 'running' | 'stopped';

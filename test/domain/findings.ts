@@ -77,6 +77,7 @@ export function instance(change: Partial<InstanceFacts> = {}): InstanceFacts {
     operatorManaged: false,
     rootDeviceType: 'ebs',
     publicAddress: 'none',
+    place: 'any',
     spotRequestId: null,
     volumeIds: ['vol-1'],
     ...change,

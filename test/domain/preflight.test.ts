@@ -16,6 +16,10 @@ const cases: readonly [what: RegExp, code: StopHazardCode, i: Partial<InstanceFa
   [/stop protection could not be read/, 'stop-refused', {}, { stopProtection: null }],
   [/itself, .* shutdown behaviour is terminate/, 'stop-would-lose', {}, { terminatesOnShutdown: true }],
   [/perhaps itself/, 'stop-would-lose', {}, { terminatesOnShutdown: null }],
+  [/^its place on a Dedicated Host/, 'may-not-start', { place: 'dedicated-host' }, {}],
+  [/^its place in a Capacity Reservation/, 'may-not-start', { place: 'capacity-reservation' }, {}],
+  [/^its placement group/, 'may-not-start', { place: 'placement-group' }, {}],
+  [/^it is a Spot Instance: .* price$/, 'may-not-start', { lifecycle: 'spot' }, { spotRequest: 'persistent' }],
   [/^a key .* is disabled/, 'may-not-start', {}, { keys: 'disabled' }],
   [/^the key arn:k1 .* is disabled/, 'may-not-start', {}, { keys: 'disabled', key: 'arn:k1' }],
   [/grant on the key arn:k1 .*CreateGrant was refused/, 'may-not-start', {}, { keys: 'not-grantable', key: 'arn:k1' }],
@@ -32,7 +36,6 @@ describe('what a stop loses', () => {
   it.each<[string, Partial<InstanceFacts>, Partial<PreflightFacts>]>([
     ['nothing special', {}, {}],
     ['an Elastic IP address', { publicAddress: 'elastic' }, {}],
-    ['a persistent Spot request', { lifecycle: 'spot' }, { spotRequest: 'persistent' }],
     ['encrypted volumes with enabled keys', {}, { keys: 'enabled' }],
   ])('is nothing for %s', (_what, i, p) => {
     expect(whatAStopLoses(instance(i), preflight(p))).toEqual([]);

@@ -98,6 +98,7 @@ const inputs: fc.Arbitrary<TriageInput> = fc
       rootDeviceType: mostly<'ebs' | 'instance-store'>('ebs', 'instance-store'),
       publicAddress: mostly<'none' | 'auto' | 'elastic'>('none', 'auto', 'elastic'),
       lifecycle: mostly<'on-demand' | 'spot' | 'other'>('on-demand', 'spot', 'other'),
+      place: mostly<'any' | 'dedicated-host' | 'placement-group'>('any', 'dedicated-host', 'placement-group'),
     }),
     outOfScope: fc.constantFrom(...Array<null>(20).fill(null), 'filtered'),
     statusCheck: fc.constantFrom<'ok' | 'impaired' | 'unknown'>('ok', 'impaired', 'unknown'),
@@ -262,7 +263,9 @@ function conditions({ finding: f, policy, breaker, budget }: TriageInput): Recor
         i.lifecycle === 'other' ||
         ['one-time', 'unreadable'].includes(p.spotRequest) ||
         (i.lifecycle === 'spot' && p.spotRequest === 'none')),
-    'may-not-start': p === null || (noStop && ['disabled', 'unreadable'].includes(p.keys)),
+    'may-not-start':
+      p === null ||
+      (noStop && (['disabled', 'unreadable'].includes(p.keys) || i.place !== 'any' || p.spotRequest === 'persistent')),
     'restarted-before': recent.length >= 2 || (e !== null && attempts.some((a) => a.evidenceKey === evidenceKey(e))),
     'breaker-open': breaker.open,
     'restart-budget': budget.restartsLeft <= 0,

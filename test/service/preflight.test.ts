@@ -26,6 +26,10 @@ const ROWS: readonly (readonly [what: string, machine: SmallMachine, code: strin
   ['stop protection', hungMachine({ stopProtection: true }), 'stop-refused', /it has stop protection/],
   ['an instance store root', hungMachine({ rootDevice: 'instance-store' }), 'stop-refused', /root volume is in/],
   ['a capacity block', hungMachine({ lifecycle: 'capacity-block' }), 'stop-refused', /may not be stopped/],
+  ['a Dedicated Host', hungMachine({ dedicatedHost: true }), 'may-not-start', /place on a Dedicated Host/],
+  ['a Capacity Reservation', hungMachine({ capacityReservationId: 'cr-1' }), 'may-not-start', /Capacity Reservation/],
+  ['a placement group', hungMachine({ placementGroup: 'cluster-1' }), 'may-not-start', /its placement group/],
+  ['a persistent Spot request', hungMachine({ spot: { kind: 'persistent' } }), 'may-not-start', /Spot capacity/],
 ];
 
 describe.each(ROWS)('%s', (_what, machine, code, says) => {
@@ -51,15 +55,11 @@ describe.each(ROWS)('%s', (_what, machine, code, says) => {
     }));
 });
 
-test.each([
-  ['an Elastic IP address', { publicAddress: 'elastic' as const }],
-  ['a persistent Spot request', { spot: { kind: 'persistent' as const } }],
-])('%s is kept by a stop: stopped and started', (_what, instance) =>
-  inSmallWorld({ machines: { hung: hungMachine(instance) }, policy: LEAVE }, async (world) => {
+test('an Elastic IP address is kept by a stop: stopped and started', () =>
+  inSmallWorld({ machines: { hung: hungMachine({ publicAddress: 'elastic' }) }, policy: LEAVE }, async (world) => {
     const report = await world.run();
     expect(actionOn(report, world, 'hung').outcome).toMatchObject({ proven: true, restartedBy: 'stop-start' });
-  }),
-);
+  }));
 
 describe('a key of its volumes', () => {
   test('that is enabled and can be granted: stopped and started', () =>

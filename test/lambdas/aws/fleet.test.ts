@@ -102,6 +102,7 @@ describe('instance facts', () => {
       operatorManaged: true,
       rootDeviceType: 'ebs',
       publicAddress: 'none',
+      place: 'any',
       spotRequestId: 'sir-1',
       volumeIds: ['vol-1'],
     });

@@ -20,6 +20,7 @@ const facts = (changes: Partial<InstanceFacts> = {}): InstanceFacts => ({
   operatorManaged: false,
   rootDeviceType: 'ebs',
   publicAddress: 'none',
+  place: 'any',
   spotRequestId: null,
   volumeIds: ['vol-1', 'vol-2'],
   ...changes,
