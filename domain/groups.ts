@@ -1,6 +1,7 @@
 /** What the affected have in common: the place to fix so that the next launch does not undo the cure. */
 import type { ActionEntry, Group } from './contracts.ts';
 import { isAffected } from './totals.ts';
+import { unsafeKernel } from './unsafe-kernels.ts';
 
 /** What grouping needs of an entry. */
 export type GroupedEntry = Pick<ActionEntry, 'code' | 'imageId' | 'launchTemplate' | 'evidence'>;
@@ -57,7 +58,9 @@ const NEXT: { readonly [B in Group['by']]: (share: string, value: string) => str
   launchTemplate: (share, value) =>
     `${share} launched from ${value} overflow: give the template an image or user data with a higher -b, or the next launch undoes the cure.`,
   kernel: (share, value) =>
-    `${share} on kernel ${value} overflow: raise audit_backlog_limit on the kernel command line or -b in the rules it ships with.`,
+    unsafeKernel(value) === null
+      ? `${share} on kernel ${value} overflow: raise audit_backlog_limit on the kernel command line or -b in the rules it ships with.`
+      : `${share} on kernel ${value} overflow, and it is known to lock up with auditd: update the kernel.`,
 };
 
 /** By code units: the same order on every machine, whatever its locale. */

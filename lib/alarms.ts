@@ -37,11 +37,15 @@ interface Row {
   readonly atLeast?: number;
   readonly below?: number;
   readonly periods?: number;
+  /** So many of the periods suffice; default: all. */
+  readonly breaching?: number;
   readonly missing: TreatMissingData;
 }
 
 const FIVE_MINUTES = Duration.minutes(5);
 const HOUR = Duration.hours(1);
+/** Counts may reach CloudWatch minutes after their period was looked at: one bad period of the last three is enough. */
+const ONE_OF_THREE = { periods: 3, breaching: 1 } as const;
 /** A sweep's counts come once in hours: between them an alarm keeps its state. */
 const UNTIL_THE_NEXT_SWEEP = TreatMissingData.IGNORE;
 
@@ -61,6 +65,7 @@ function rowsOf({ settings, functions, deadLetterQueue }: AlarmsProps): readonly
       means: 'an execution of the sweep or cell function failed or ran out of time',
       metric: sumOf(failed('sweep', 'cell'), 'failed executions', FIVE_MINUTES),
       atLeast: 1,
+      ...ONE_OF_THREE,
       missing: TreatMissingData.NOT_BREACHING,
     },
     {
@@ -84,6 +89,7 @@ function rowsOf({ settings, functions, deadLetterQueue }: AlarmsProps): readonly
         FIVE_MINUTES,
       ),
       atLeast: 1,
+      ...ONE_OF_THREE,
       missing: TreatMissingData.NOT_BREACHING,
     },
     {
@@ -105,6 +111,7 @@ function rowsOf({ settings, functions, deadLetterQueue }: AlarmsProps): readonly
         FIVE_MINUTES,
       ),
       atLeast: 1,
+      ...ONE_OF_THREE,
       missing: TreatMissingData.NOT_BREACHING,
     },
     {
@@ -159,6 +166,7 @@ function rowsOf({ settings, functions, deadLetterQueue }: AlarmsProps): readonly
         FIVE_MINUTES,
       ),
       atLeast: 1,
+      ...ONE_OF_THREE,
       missing: TreatMissingData.NOT_BREACHING,
     },
     {
@@ -230,6 +238,7 @@ export class Alarms extends Construct {
             ? ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
             : ComparisonOperator.LESS_THAN_THRESHOLD,
         evaluationPeriods: row.periods ?? 1,
+        ...(row.breaching === undefined ? {} : { datapointsToAlarm: row.breaching }),
         treatMissingData: row.missing,
         alarmDescription: `Audit backlog: ${row.title.toLowerCase()}: ${row.means}. What to do: docs/operations.md#${anchorOf(row.title)}`,
       });

@@ -198,7 +198,7 @@ function nextStep(call: string, { code, message, throttle, lost }: Failure): str
 const KNOWN: Readonly<Record<string, string>> = {
   'InvalidInstanceID.NotFound': 'nothing: the instance does not exist (any more)',
   'InvalidInstanceID.Malformed': 'correct the instance id',
-  UnsupportedOperation: 'nothing: this instance does not support the operation',
+  UnsupportedOperation: 'look at this instance by hand: EC2 does not support the operation for it',
   OperationNotPermitted: 'remove the stop protection if the instance may be stopped',
   IncorrectInstanceState: 'look at the state of the instance; it changed meanwhile',
   IncorrectState: 'look at the state of the instance; it changed meanwhile',

@@ -2,7 +2,7 @@
 # shellcheck disable=SC2016,SC2086,SC2154
 # Raises the audit backlog limit, first in the running kernel, then in the rules file; proves both by reading back and
 # takes all back where a proof fails. Parameters: SSM_* in the environment. Answer: one line of JSON on stdout.
-# Tests and simulated machines set AUDIT_BACKLOG_ROOT (all paths stand under it) and AUDIT_BACKLOG_PATIENCE (seconds).
+# Tests and simulated machines set AUDIT_BACKLOG_ROOT (holds all paths) and AUDIT_BACKLOG_PATIENCE (seconds).
 set -u
 LC_ALL=C
 PATH="${PATH:+$PATH:}/sbin:/usr/sbin:/usr/local/sbin:/bin:/usr/bin"
@@ -102,7 +102,7 @@ watch_lost() { # does the queue drain now?
 
 ## External calls
 
-# A daemon that a command starts must not inherit our stdout.
+# A daemon that is started must not inherit our stdout.
 run() {
 	if [ "$has_timeout" = yes ]; then
 		timeout -s KILL "$PATIENCE" "$@" </dev/null 3>&-
@@ -175,7 +175,7 @@ function scan(t,  s, off) { # the last -b of a control line; hit: 1 good, -1 bad
 		value = substr(s, RSTART, RLENGTH); sub(/.*[^0-9]/, "", value)
 		at = off - length(value)
 		size = length(value)
-		# Numbers to auditctl too (hexadecimal, octal, over 32 bits): outdone by a line of ours.
+		# Numbers to auditctl too (hex, octal, over 32 bits): outdone by a line of ours.
 		odd = substr(t, at) ~ /^0[0-9xX]/ || value + 0 > 4294967295 || off - 1 > flen
 		hit = 1
 	}
@@ -308,7 +308,7 @@ stage() { # FILE; sets real, folder, source, backup, tmp; fails with REPLY sayin
 	return 0
 }
 # A kill leaves the old file or, from the rename on, the new one.
-put_in_place() { # SIZE that it must have: a full disk may cut a file in silence
+put_in_place() { # SIZE that it must have: a full disk may cut a file
 	words "$(run wc -c "$tmp")"
 	[ "$w1" = "$1" ] || return 1
 	run sync "$tmp"
@@ -339,7 +339,7 @@ write_rules() { # fails with REPLY saying why
 ask_auditd() { # ACTION
 	if [ "$init" = systemd ]; then run systemctl "$1" auditd; else run service auditd "$1"; fi
 }
-# Service managers answer 0 also where auditd did not start: the kernel's word counts.
+# Service managers answer 0 where auditd did not start: the kernel's word counts.
 await_auditd() {
 	for tries in 1 2 3 4 5 6; do
 		read_state && [ "$s_pid" != 0 ] && return
@@ -366,7 +366,7 @@ restart_auditd() {
 	esac
 	await_auditd || { ask_auditd start && await_auditd; }
 }
-# Says in REPLY why not to start auditd now: it then runs its space actions, which may halt the machine.
+# Why not to start auditd now (REPLY): it runs its space actions then, which may halt the machine.
 forbidden() {
 	case $s_failure,$log_low in
 		2,* | null,*) REPLY="the failure mode is $s_failure" ;;
@@ -625,8 +625,9 @@ case $wanted in
 		await_auditd || tail=' auditd did not start: look at its log.'
 		;;
 	restart)
-		tail=' auditd was restarted.'
 		restart_auditd || [ "$was_pid" = 0 ] || take_back 'auditd did not come back after its restart.'
+		tail=' auditd was restarted.'
+		[ "$s_pid" != "$was_pid" ] || tail=' auditd did not restart.'
 		;;
 esac
 

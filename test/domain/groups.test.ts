@@ -43,6 +43,13 @@ describe('groups', () => {
     expect(groups[5]?.next).toMatch(/^2 running ami-b overflow/);
   });
 
+  it('of a kernel that locks up with auditd ask for another kernel, not for a larger limit', () => {
+    const [bad] = groupsOf(times(2, entry(null, null, '5.10.240-238.955.amzn2.x86_64')), {}, {});
+    const [good] = groupsOf(times(2, entry(null, null, '5.10.245-241.978.amzn2.x86_64')), {}, {});
+    expect(bad?.next).toMatch(/lock up with auditd: update the kernel\.$/);
+    expect(good?.next).toMatch(/raise audit_backlog_limit/);
+  });
+
   it('need two, and count the affected only', () => {
     const entries = [
       entry('ami-x', null, null),

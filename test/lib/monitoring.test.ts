@@ -65,6 +65,15 @@ describe('alarms', () => {
     for (const alarm of alarms) expect(['breaching', 'notBreaching', 'ignore']).toContain(alarm.TreatMissingData);
   });
 
+  it('count what arrives late: one bad period of three is enough where a sum is filled up with zeros', () => {
+    const filled = alarms.filter(
+      (alarm) => JSON.stringify(alarm.Metrics ?? '').includes('FILL') && alarm.Threshold === 1,
+    );
+    const late = filled.filter((alarm) => alarm.ComparisonOperator.startsWith('GreaterThan'));
+    expect(late.length).toBeGreaterThanOrEqual(4);
+    for (const alarm of late) expect(alarm).toMatchObject({ EvaluationPeriods: 3, DatapointsToAlarm: 1 });
+  });
+
   it('evaluate no longer than CloudWatch does: a week', () => {
     for (const alarm of alarms) {
       const period = alarm.Period ?? alarm.Metrics.find((one: Json) => one.MetricStat).MetricStat.Period;
