@@ -1,6 +1,6 @@
 # What the guest's own commands share. The machine's kernel and service state stand as g_KEY='VALUE'
 # lines in $AUDIT_BACKLOG_GUEST/state, the rules that are loaded in $AUDIT_BACKLOG_GUEST/loaded. Sourced, never run.
-# shellcheck shell=sh disable=SC2034
+# shellcheck shell=sh disable=SC2034,SC2154
 G=${AUDIT_BACKLOG_GUEST:?the guest commands only run inside a guest}
 R=${AUDIT_BACKLOG_ROOT:?the guest commands only run inside a guest}
 
@@ -9,20 +9,22 @@ R=${AUDIT_BACKLOG_ROOT:?the guest commands only run inside a guest}
 
 get() { eval "printf '%s\\n' \"\$g_$1\""; }
 
+# Without a process of its own: a script asks and sets often.
 put() {
   eval "g_$1=\$2"
+  kept=
   while IFS= read -r each; do
-    case $each in "g_$1="*) ;; *) printf '%s\n' "$each" ;; esac
-  done <"$G/state" >"$G/state.new"
-  printf "g_%s='%s'\n" "$1" "$2" >>"$G/state.new"
-  mv "$G/state.new" "$G/state"
+    case $each in "g_$1="*) ;; *) kept="$kept$each
+" ;; esac
+  done <"$G/state"
+  printf "%sg_%s='%s'\n" "$kept" "$1" "$2" >"$G/state"
 }
 
 # Adds to the time the machine spent, in milliseconds of its own clock.
-spend() { put elapsed $(($(get elapsed) + $1)); }
+spend() { put elapsed $((g_elapsed + $1)); }
 
 # The kernel refuses every change while the configuration is locked (enabled 2).
-locked() { [ "$(get enabled)" = 2 ]; }
+locked() { [ "$g_enabled" = 2 ]; }
 
 pid_entry() {
   mkdir -p "$R/proc/$1" "$R/run"
@@ -34,7 +36,7 @@ pid_entry() {
 }
 
 daemon_stop() {
-  old=$(get pid)
+  old=$g_pid
   [ "$old" = 0 ] && return 0
   rm -rf "${R:?}/proc/$old" "$R/run/auditd.pid"
   put pid 0
@@ -43,17 +45,17 @@ daemon_stop() {
 
 # auditd reads its settings, checks the space left for its log and takes its space action, then listens.
 daemon_start() {
-  [ "$(get pid)" = 0 ] || return 0
+  [ "$g_pid" = 0 ] || return 0
   spend 900
   if ! config_valid; then return 6; fi
   action=$(sed -n 's/^ *disk_full_action *= *\([A-Za-z]*\).*/\1/p' "$R/etc/audit/auditd.conf" | tr '[:lower:]' '[:upper:]')
-  if [ "$(get log_free)" -eq 0 ]; then
+  if [ "$g_log_free" -eq 0 ]; then
     case $action in
       HALT | SINGLE) put halted 1 ;;
       SUSPEND) put suspended 1 ;;
     esac
   fi
-  new=$(get next_pid)
+  new=$g_next_pid
   put next_pid $((new + 13))
   put pid "$new"
   locked || put enabled 1
@@ -67,8 +69,8 @@ config_valid() {
 }
 
 # Since 4.0 a unit of its own loads the rules, and a restart of the daemon does not.
-daemon_loads_rules() { [ "$(get auditd_major)" -lt 4 ]; }
+daemon_loads_rules() { [ "$g_auditd_major" -lt 4 ]; }
 
 load_rules() {
-  if [ "$(get augenrules)" = yes ]; then augenrules --load; else auditctl -R "$R/etc/audit/audit.rules"; fi
+  if [ "$g_augenrules" = yes ]; then augenrules --load; else auditctl -R "$R/etc/audit/audit.rules"; fi
 }
