@@ -15,13 +15,19 @@ export class ConsoleBuffer {
   readonly #machine: Machine;
   readonly #random: Random;
   readonly #neverPosted: boolean;
+  readonly #datedByCall: boolean;
   /** When the buffer of the newest transition whose post was already made was made; its text is taken then. */
   #posted: { readonly at: number; bytes: Uint8Array | null };
 
-  constructor(machine: Machine, random: Random, launchTime: number, neverPosted: boolean) {
+  /**
+   * @param datedByCall with `Latest` the time is that of the call. AWS says only "last updated" of it, which fits both
+   *   ways: what depends on one of them must fail somewhere.
+   */
+  constructor(machine: Machine, random: Random, launchTime: number, neverPosted: boolean, datedByCall: boolean) {
     this.#machine = machine;
     this.#random = random;
     this.#neverPosted = neverPosted;
+    this.#datedByCall = datedByCall;
     this.#posted = { at: launchTime + this.#delay(), bytes: null };
   }
 
@@ -42,7 +48,7 @@ export class ConsoleBuffer {
     const now = Date.now();
     return {
       bytes: last64K(this.#machine.console(now)),
-      updatedAt: this.#machine.consoleUpdatedAt(now) ?? launchTime,
+      updatedAt: this.#datedByCall ? now : (this.#machine.consoleUpdatedAt(now) ?? launchTime),
     };
   }
 

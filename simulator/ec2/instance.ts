@@ -117,7 +117,9 @@ export class EmbeddedInstance {
       tags: new Map(Object.entries(tagsOf(profile))),
     };
     if (state === 'stopped') machine.powerOff(Date.now());
-    this.console = new ConsoleBuffer(machine, random, profile.launchTime, profile.consoleNeverPosted ?? false);
+    const datedByCall = /[13579bdf]$/.test(this.instanceId);
+    const neverPosted = profile.consoleNeverPosted ?? false;
+    this.console = new ConsoleBuffer(machine, random, profile.launchTime, neverPosted, datedByCall);
     if (profile.vanishAt !== undefined) later(profile.vanishAt - Date.now(), () => this.terminate('someone else'));
   }
 

@@ -221,7 +221,7 @@ describe('GetConsoleOutput', () => {
   };
 
   test('with Latest shows all until now; without it what was posted minutes after the launch', async () => {
-    const { id, machine } = add(cloud, { launchTime: START - 60 * MINUTE });
+    const { id, machine } = add(cloud, { instanceId: 'i-00000000000000002', launchTime: START - 60 * MINUTE });
     machine.lines.push({ at: START - 60 * MINUTE, text: 'boot\n' }, { at: START - MINUTE, text: 'storm\n' });
     expect(await read(id, true)).toEqual({ text: 'boot\nstorm\n', at: START - MINUTE });
     const posted = await read(id);
@@ -232,6 +232,12 @@ describe('GetConsoleOutput', () => {
     expect((await read(id)).text).toBe('boot\n');
     await pass(2 * MINUTE);
     expect((await read(id)).text).toBe('boot\nstorm\n');
+  });
+
+  test('of every other instance carries the time of the call, with Latest', async () => {
+    const { id, machine } = add(cloud, { instanceId: 'i-00000000000000003' });
+    machine.lines.push({ at: START - MINUTE, text: 'storm\n' });
+    expect(await read(id, true)).toEqual({ text: 'storm\n', at: START });
   });
 
   test('has no Output where nothing was written or posted', async () => {
