@@ -72,8 +72,16 @@ export function leftAloneSection(report: Report, width: number): string[] {
     const deferred = entries.every((e) => e.action === 'defer') ? ', deferred' : '';
     lines.push(...entryBlock(`${code} ${entries.length}${deferred}`, entries, report, width));
   }
-  const held = healthy.filter((e) => e.outcome?.result === 'held').length;
-  if (held > 0) lines.push(`  healthy ${held}: cured earlier, and it held`);
+  const undone = left.filter((e) => e.outcome?.result === 'reverted');
+  if (undone.length > 0) lines.push(style('yellow', `  cured earlier, and set back ${undone.length}`));
+  for (const entry of undone.slice(0, MOST_FAILURES)) {
+    lines.push(...wrap(`${nameOf(entry, report)}: ${outcomeText(entry.outcome)}`, width, '    ', '      '));
+  }
+  lines.push(...more(undone.length, MOST_FAILURES));
+  const held = healthy.filter((e) => e.outcome?.result === 'held');
+  const read = held.filter((e) => e.outcome?.proven).length;
+  const limits = read > 0 ? `, the limit read again and still there on ${read}` : '';
+  if (held.length > 0) lines.push(`  healthy ${held.length}: cured earlier, no overflow since${limits}`);
   return lines;
 }
 

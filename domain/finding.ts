@@ -103,10 +103,20 @@ export interface PreflightFacts {
   readonly key?: string;
 }
 
+/** A proven outcome: for which evidence, which target, and when (ISO 8601). */
+export interface Proof {
+  readonly evidenceKey: string;
+  /** 0: the limit was unlimited and left alone. */
+  readonly target: number;
+  readonly at: string;
+  /** When the limit was read once more, in a later sweep, and whether it was still there. Absent: not yet. */
+  readonly lookedAgain?: { readonly at: string; readonly held: boolean } | undefined;
+}
+
 /** What the ledger remembers of one instance between sweeps. Times are ISO 8601. */
 export interface InstanceHistory {
-  /** The last proven outcome: for which evidence, which target, when, and which boot it was. */
-  readonly proven: { readonly evidenceKey: string; readonly target: number; readonly at: string } | null;
+  /** The last proven outcome; null: none. */
+  readonly proven: Proof | null;
   /** Times of proven cures, oldest first, within the longest window. */
   readonly cures: readonly string[];
   /** Restarts tried, oldest first, with the evidence they were for. */

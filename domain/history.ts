@@ -31,6 +31,14 @@ export type HistoryEvent =
   | { readonly kind: 'stuck'; readonly at: string }
   /** An assess read the effective limit for evidence that names none. */
   | { readonly kind: 'assessed'; readonly at: string; readonly evidenceKey: string; readonly limit: number }
+  /** The limit that was proven at `provenAt` was read once more. `held`: it was still there. */
+  | {
+      readonly kind: 'looked-again';
+      readonly at: string;
+      readonly provenAt: string;
+      readonly held: boolean;
+      readonly diagnosis: string | null;
+    }
   /** It answered without proving a cure. `changed`: something on it may be different now. */
   | { readonly kind: 'answered'; readonly at: string; readonly changed: boolean; readonly diagnosis: string | null };
 
@@ -73,6 +81,11 @@ export function nextHistory(previous: InstanceHistory | null, event: HistoryEven
       return old.lastActionAt === event.at ? old : { ...old, stuckSweeps: old.stuckSweeps + 1, lastActionAt: event.at };
     case 'assessed':
       return { ...old, stuckSweeps: 0, assessed: { evidenceKey: event.evidenceKey, limit: event.limit } };
+    case 'looked-again': {
+      const { at, provenAt, held } = event;
+      const proven = old.proven?.at === provenAt ? { ...old.proven, lookedAgain: { at, held } } : old.proven;
+      return { ...old, proven, stuckSweeps: 0, diagnosis: event.diagnosis ?? old.diagnosis };
+    }
     case 'answered':
       return {
         ...old,

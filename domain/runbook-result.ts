@@ -110,11 +110,15 @@ function whyNotProven({ outcome, target, before }: RunbookOutput, final: Runbook
   return null;
 }
 
+/** What ends it that a limit is set back. */
+export const RAISE_IT_THERE =
+  'Something sets the limit back (image, configuration management): raise it there as well.';
+
 const NEXT: { readonly [R in RunbookOutcome]: string } = {
   resized: '',
   'already-sufficient': '',
   planned: '',
-  reverted: 'Something sets the limit back (image, configuration management): raise it there as well.',
+  reverted: RAISE_IT_THERE,
   'pending-reboot':
     'Its audit rules are immutable (-e 2): reboot it at a time that suits, the new limit holds from then on.',
   'no-auditd': 'No auditd drains the queue: install and start it, or switch auditing off (audit=0).',
@@ -142,15 +146,19 @@ function nextStep(
  * saw nothing wrong. Becomes `history.diagnosis`.
  */
 export function diagnosisOf(output: RunbookOutput): string | null {
-  const found = [...setBack(output), ...notDraining(output.drain)];
+  const found = [...(output.outcome === 'reverted' ? [setBackIn(output)] : []), ...notDraining(output.drain)];
   return found.length === 0 ? null : found.join('; ');
 }
 
-function setBack({ outcome, before, rulesFile, managedBy }: RunbookOutput): string[] {
-  if (outcome !== 'reverted') return [];
-  const file = plainText(rulesFile ?? 'its rules').slice(0, 200);
+/** Who sets the limit back, and where: the file, and the manager that its header names. */
+export function setBackIn({ before, rulesFile, managedBy }: RunbookOutput): string {
   const by = managedBy === null ? '' : `, which ${plainText(managedBy).slice(0, 40)} manages`;
-  return [`the limit was set back to ${before?.configured ?? 'none'} in ${file}${by}`];
+  return `the limit was set back to ${before?.configured ?? 'none'} in ${fileIn(rulesFile)}${by}`;
+}
+
+/** The rules file as it may be shown. */
+export function fileIn(rulesFile: string | null): string {
+  return plainText(rulesFile ?? 'its rules').slice(0, 200);
 }
 
 function notDraining(drain: RunbookOutput['drain']): string[] {

@@ -125,6 +125,10 @@ function judge(
     if (!kept) found.push(`its rules say ${truth.configuredLimit}: the next boot loses the cure`);
     if (was.truth.auditdRunning && !truth.auditdRunning) found.push('auditd ran before and does not run now');
   }
+  const held = mode === 'apply' && outcome?.result === 'held' && outcome.proven;
+  if (held && [limit, truth.configuredLimit].some((has) => has !== 0 && (has ?? 0) < (outcome.target ?? 0))) {
+    found.push(`its cure is reported to hold at ${outcome.target}: kernel ${limit}, rules ${truth.configuredLimit}`);
+  }
   if (calls.length > 0 && (was.optedOut || !acted)) found.push(`${calls.join(', ')} without being asked to`);
   if (calls.filter((c) => c === 'StopInstances').length > 1) found.push('it was stopped twice');
   if (calls.filter((c) => c === 'RebootInstances').length > 1) found.push('it was rebooted twice');

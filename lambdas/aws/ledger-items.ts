@@ -77,7 +77,14 @@ export const entryRecordSchema = z.object({
 });
 
 export const historySchema = z.object({
-  proven: z.object({ evidenceKey: text, target: z.number(), at: text }).nullable(),
+  proven: z
+    .object({
+      evidenceKey: text,
+      target: z.number(),
+      at: text,
+      lookedAgain: z.object({ at: text, held: z.boolean() }).optional(),
+    })
+    .nullable(),
   cures: z.array(text),
   attempts: z.array(z.object({ at: text, evidenceKey: text })),
   stuckSweeps: z.number().int().min(0),

@@ -3,40 +3,18 @@ import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { ActionEntry, Outcome, RunbookOutput } from '../../domain/contracts.ts';
 import type { CallError } from '../../domain/finding.ts';
 import { type HistoryEvent, nextHistory } from '../../domain/history.ts';
-import { cellLease } from '../../domain/lease.ts';
-import type { CallTally, CellPorts, CommandResult, RunbookDocument } from '../../domain/ports.ts';
+import type { CellPorts, CommandResult, RunbookDocument } from '../../domain/ports.ts';
 import { diagnosisOf, type OutcomeMeta, outcomeOfRunbook, readRunbookOutput } from '../../domain/runbook-result.ts';
 import { canaryVerdict } from '../../domain/safety.ts';
-import { ALL_ITEMS, addTally, durableRunner, NO_CALLS, type Runner } from '../durable.ts';
+import { durableRunner, type Runner } from '../durable.ts';
 import { mustAnswer } from '../errors.ts';
-import { takeLease } from '../lease.ts';
 import type { Tempo } from '../tempo.ts';
-import { type Batch, batchesFor, SEND_AT_ONCE } from './batches.ts';
+import { type Batch, SEND_AT_ONCE } from './batches.ts';
 import { deferEntries, mayGoOn } from './go-on.ts';
 import { type Concluded, conclude, withoutReading } from './record.ts';
-import { type Sent, sendOnce, waitForEnd } from './run-runbook.ts';
+import type { Sent } from './run-runbook.ts';
+import { addCures, type CureResult, NOTHING_CURED, resultsOf, sendWave } from './send-wave.ts';
 import { type CellInput, mergeErrors } from './survey.ts';
-
-/** What commands came to, in numbers and the few ids that need a next step. */
-export interface CureResult {
-  /** Assessed and below the target: to be resized. */
-  readonly belowTarget: readonly string[];
-  /** What each instance came to; as many as were sent to. */
-  readonly results: readonly { readonly instanceId: string; readonly result: Outcome['result'] }[];
-  readonly errors: readonly CallError[];
-  readonly tally: CallTally;
-}
-
-const NOTHING_CURED: CureResult = { belowTarget: [], results: [], errors: [], tally: NO_CALLS };
-const BATCHES_AT_ONCE = 5;
-function addCures(a: CureResult, b: CureResult): CureResult {
-  return {
-    belowTarget: [...a.belowTarget, ...b.belowTarget],
-    results: [...a.results, ...b.results],
-    errors: mergeErrors(a.errors, b.errors),
-    tally: addTally(a.tally, b.tally),
-  };
-}
 
 /** What a power cycle before the command adds to the outcome. */
 export interface RestartDone {
@@ -57,13 +35,7 @@ export async function recordBatch(
 ): Promise<CureResult> {
   const records = mustAnswer(await ports.ledger.getEntries(runId, ports.cell, batch.instanceIds));
   const histories = mustAnswer(await ports.ledger.getHistories(ports.cell, batch.instanceIds));
-  const results = new Map<string, { result: CommandResult; commandId: string }>();
-  let errors: readonly CallError[] = sent.error ? [sent.error] : [];
-  for (const commandId of sent.commandIds) {
-    const answer = await ports.runCommand.results(commandId);
-    if (!answer.ok) errors = mergeErrors(errors, [answer.error]);
-    else for (const result of answer.value) results.set(result.instanceId, { result, commandId });
-  }
+  const { results, errors } = await resultsOf(ports, sent);
   const concluded: Concluded[] = [];
   const belowTarget: string[] = [];
   for (const record of records) {
@@ -158,67 +130,8 @@ const CHANGED_SOMETHING: ReadonlySet<Outcome['result']> = new Set([
   'failed',
 ]);
 
-/** Sends one batch and keeps what came of it. */
-async function cureBatch(
-  context: DurableContext,
-  ports: CellPorts,
-  input: CellInput,
-  document: RunbookDocument,
-  batch: Batch,
-  comment: string,
-  tempo: Tempo,
-): Promise<CureResult> {
-  const holder = { runId: input.runId, execution: context.executionContext.durableExecutionArn };
-  const stillOurs = () => takeLease(ports.ledger, cellLease(input.cell), holder);
-  const command = { batch, document, comment, maxErrors: input.policy.resize.maxErrors, stillOurs };
-  const sent = await sendOnce(context, ports, command, tempo);
-  await waitForEnd(context, ports, sent, batch.instanceIds.length - sent.refused.length, tempo);
-  return durableRunner(context).step('record', () => recordBatch(ports, input.runId, batch, sent));
-}
-
-/** One wave: all its batches side by side, each to its end whatever becomes of the others. */
-async function cureWave(
-  context: DurableContext,
-  ports: CellPorts,
-  input: CellInput,
-  document: RunbookDocument,
-  mode: 'plan' | 'apply',
-  wave: readonly string[],
-  name: string,
-  tempo: Tempo,
-): Promise<CureResult> {
-  const batches = await durableRunner(context).step(`${name}-batches`, () =>
-    batchesFor(ports, input.runId, input.policy, mode, wave),
-  );
-  const done = await context.map(
-    name,
-    [...batches],
-    (c, batch, i) => cureBatch(c, ports, input, document, batch, `audit-backlog ${input.runId} ${name}-${i}`, tempo),
-    { maxConcurrency: BATCHES_AT_ONCE, completionConfig: ALL_ITEMS },
-  );
-  let sum = NOTHING_CURED;
-  for (const item of done.all) {
-    if (item.result) sum = addCures(sum, item.result);
-    else {
-      const results = (batches[item.index]?.instanceIds ?? []).map((instanceId) => ({
-        instanceId,
-        result: 'failed' as const,
-      }));
-      sum = addCures(sum, { ...NOTHING_CURED, results, errors: [batchFailed(name, item.error)] });
-    }
-  }
-  return sum;
-}
-
-function batchFailed(name: string, error: Error | undefined): CallError {
-  return {
-    call: 'ssm:SendCommand',
-    code: error?.name ?? 'Unfinished',
-    message: `${name}: ${error?.message ?? 'a batch did not end'}`,
-    next: 'Look at the cell function’s log; the next run looks at these instances again.',
-    kind: 'failed',
-  };
-}
+const keep = (ports: CellPorts, input: CellInput) => (batch: Batch, sent: Sent) =>
+  recordBatch(ports, input.runId, batch, sent);
 
 /** Reads limits (the runbook in plan mode) of these instances. Changes nothing on them. */
 export async function assessInstances(
@@ -238,7 +151,8 @@ export async function assessInstances(
       await deferAll(durableRunner(context), ports, input, [instanceIds.slice(i)], `${name}-defer`, go.why);
       return sum;
     }
-    sum = addCures(sum, await cureWave(context, ports, input, document, 'plan', go.wave, part, tempo));
+    const wave = { mode: 'plan', instanceIds: go.wave, name: part, record: keep(ports, input) } as const;
+    sum = addCures(sum, await sendWave(context, ports, input, document, wave, tempo));
   }
   return sum;
 }
@@ -265,7 +179,8 @@ export async function resizeInstances(
       return sum;
     }
     if (go.wave.length === 0) continue;
-    const done = await cureWave(context, ports, input, document, 'apply', go.wave, `${name}-${w}`, tempo);
+    const send = { mode: 'apply', instanceIds: go.wave, name: `${name}-${w}`, record: keep(ports, input) } as const;
+    const done = await sendWave(context, ports, input, document, send, tempo);
     sum = addCures(sum, done);
     const verdict = canaryVerdict(done.results, input.policy.resize.maxErrors);
     if (verdict.goOn) continue;

@@ -1,4 +1,5 @@
 /** From what a survey recorded to what is to be done: second readings, triage with breaker and budget, the plan. */
+import { limitIsDue } from '../../domain/aftercare.ts';
 import type { ActionEntry } from '../../domain/contracts.ts';
 import { acts, driftFrom, refused } from '../../domain/drift.ts';
 import { entryOf } from '../../domain/entry.ts';
@@ -26,6 +27,8 @@ export interface JudgedPage {
   readonly assess: readonly string[];
   readonly resize: readonly string[];
   readonly restart: readonly string[];
+  /** Cured ones that are left alone, and whose limit is to be read again. */
+  readonly lookAgain: readonly string[];
   readonly budget: Budget;
   readonly errors: readonly CallError[];
   readonly tally: CallTally;
@@ -78,6 +81,7 @@ export async function judgePage(
     resize: [],
     'restart-then-resize': [],
   };
+  const lookAgain: string[] = [];
   const changed: EntryRecord[] = [];
   let left = budget;
   let errors: readonly CallError[] = [];
@@ -88,6 +92,9 @@ export async function judgePage(
       const was = plan.get(record.entry.instanceId);
       const drift = was && acts(was.entry) ? whyRefused(was, record.entry) : null;
       if (drift !== null) changed.push(withEntry(record, refused(record.entry, drift)));
+      // Nothing is sent by a plan, nor to what the plan that is applied leaves alone.
+      const mayAsk = input.mode === 'apply' && input.planId === null;
+      if (mayAsk && limitIsDue(record.entry, finding.history)) lookAgain.push(record.entry.instanceId);
       continue;
     }
     let unread: string | null = null;
@@ -129,6 +136,7 @@ export async function judgePage(
     assess: ids.assess,
     resize: ids.resize,
     restart: ids['restart-then-resize'],
+    lookAgain,
     budget: left,
     errors: mergeErrors([], errors),
     tally: ports.tally.take(),

@@ -15,6 +15,8 @@ export interface PassPlan {
   readonly assess: readonly string[];
   readonly resize: readonly string[];
   readonly restart: readonly string[];
+  /** Left alone; their limit is read again when all else is done. */
+  readonly lookAgain: readonly string[];
 }
 
 /** What a sweep of a cell has come to so far. Everything in it is derived from step results, so a replay rebuilds it. */
@@ -133,7 +135,7 @@ export async function planPass(
   );
   state = { ...state, breaker, budget: { ...state.budget, restartsLeft: Math.max(0, allowed - state.restarts) } };
   if (found.secondReadings > 0) await run.wait(`second-reading-${pass}`, tempo.betweenReadingsSeconds);
-  const plan = { assess: [] as string[], resize: [] as string[], restart: [] as string[] };
+  const plan = { assess: [] as string[], resize: [] as string[], restart: [] as string[], lookAgain: [] as string[] };
   let cursor: string | null = null;
   for (let n = 0; ; n++) {
     const { budget } = state;
@@ -144,6 +146,7 @@ export async function planPass(
     plan.assess.push(...judged.assess);
     plan.resize.push(...judged.resize);
     plan.restart.push(...judged.restart);
+    plan.lookAgain.push(...judged.lookAgain);
     state = {
       ...state,
       budget: judged.budget,

@@ -1,5 +1,5 @@
 /** Looking at one page of a cell: facts, consoles, findings. Changes nothing in the fleet. */
-import { aftercareOf } from '../../domain/aftercare.ts';
+import { aftercareOf, knownUndone } from '../../domain/aftercare.ts';
 import type { TriageCode } from '../../domain/contracts.ts';
 import { acts } from '../../domain/drift.ts';
 import { entryOf } from '../../domain/entry.ts';
@@ -231,7 +231,9 @@ export async function surveyPage(
     const cured = finding.history?.proven != null;
     if (decision.code === 'healthy' && !cured && !planned.has(instance.instanceId) && source === 'all') continue;
     const outcome = aftercareOf(finding, decision.code, input.policy, now);
-    const entry = { ...entryOf(finding, decision, input.policy, now), outcome };
+    const judged = entryOf(finding, decision, input.policy, now);
+    const undone = knownUndone(finding.history, decision.code);
+    const entry = { ...judged, reason: undone === null ? judged.reason : `${judged.reason} ${undone}`, outcome };
     records.push(withEntry({ entry, finding: JSON.stringify(finding), pass, page: pageName }, entry));
   }
   mustAnswer(await ports.ledger.putEntries(input.runId, input.cell, records));

@@ -1,7 +1,7 @@
 /**
  * One account x region, from first look to record. Two passes, each survey -> breaker -> triage -> act: first the silent,
- * so that a hung machine in a large fleet is in cure within a minute; then everything else. Plan mode runs both passes
- * and touches nothing.
+ * so that a hung machine in a large fleet is in cure within a minute; then everything else. At last the limits of what was
+ * cured earlier are read again. Plan mode runs both passes and touches nothing.
  */
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { CellReport } from '../../domain/contracts.ts';
@@ -14,6 +14,7 @@ import { CallFailedError, mustAnswer } from '../errors.ts';
 import { takeLease } from '../lease.ts';
 import type { Tempo } from '../tempo.ts';
 import { assessInstances, resizeInstances } from './cure.ts';
+import { lookAgain } from './look-again.ts';
 import {
   type CellState,
   countsOf,
@@ -25,6 +26,7 @@ import {
   reportOf,
 } from './plan-pass.ts';
 import { restartInstances } from './restart-waves.ts';
+import type { CureResult } from './send-wave.ts';
 import { type CellInput, mergeErrors } from './survey.ts';
 
 const MOST_GROUPS = 100;
@@ -76,11 +78,19 @@ export function cellWorkflow({ openCell, restartFunctionArn, tempo }: CellDeploy
       return conclude(run, ports, input, state, null, opening.status);
     }
     try {
+      const cured: string[] = [];
       for (const pass of passesOf(input)) {
         const planned = await planPass(run, ports, input, pass, state, opening.memory, tempo);
         state = planned.state;
         if (opening.document === null) continue;
+        cured.push(...planned.plan.lookAgain);
         state = await act(context, ports, input, opening.document, planned.plan, state, pass);
+      }
+      if (opening.document !== null) {
+        // After all cures, with what they left of the budget; the rest waits for the next sweep.
+        const due = cured.slice(0, Math.max(0, state.budget.resizesLeft));
+        const looked = await lookAgain(context, ports, input, opening.document, due, tempo);
+        state = withParts(state, [looked]);
       }
     } finally {
       if (input.mode === 'apply') await run.step('release', () => release(ports, input));
@@ -109,13 +119,17 @@ export function cellWorkflow({ openCell, restartFunctionArn, tempo }: CellDeploy
       `restart-${pass}`,
       restartFunctionArn,
     );
-    const parts = [assessed, resized, restarted];
-    return {
-      ...state,
-      errors: parts.reduce((errors, part) => mergeErrors(errors, part.errors), state.errors),
-      tally: parts.reduce((tally, part) => addTally(tally, part.tally), state.tally),
-    };
+    return withParts(state, [assessed, resized, restarted]);
   }
+}
+
+/** Adds the errors and calls of what was done. */
+function withParts(state: CellState, parts: readonly Pick<CureResult, 'errors' | 'tally'>[]): CellState {
+  return {
+    ...state,
+    errors: parts.reduce((errors, part) => mergeErrors(errors, part.errors), state.errors),
+    tally: parts.reduce((tally, part) => addTally(tally, part.tally), state.tally),
+  };
 }
 
 async function release(ports: CellPorts, input: CellInput): Promise<null> {

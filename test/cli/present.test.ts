@@ -169,6 +169,34 @@ describe('what is left alone', () => {
     expect(order[0]).toBeGreaterThan(0);
   });
 
+  test('of what was cured earlier: how many held and were read, and each that was set back, by whom', () => {
+    const healthy = { code: 'healthy', reason: 'Its console shows no overflow.', next: '' } as const;
+    const held = outcome({ result: 'held', proven: true });
+    const undone = outcome({
+      result: 'reverted',
+      proven: false,
+      limitBefore: 320,
+      limitAfter: 320,
+      message: 'It was set back in audit.rules, which puppet manages.',
+      next: 'Raise it there.',
+    });
+    const actions = [
+      entry({ ...healthy, outcome: held }),
+      entry({ ...healthy, outcome: { ...held, proven: false } }),
+      entry({ ...healthy, outcome: undone }),
+      entry({ ...healthy, code: 'already-handled', outcome: undone }),
+    ];
+    const text = words(printed({ mode: 'apply', actions }));
+    expect(text).toContain('healthy 2: cured earlier, no overflow since, the limit read again and still there on 1');
+    expect(text).toContain('cured earlier, and set back 2');
+    for (const { instanceId } of actions.slice(2)) {
+      expect(text).toContain(
+        `${instanceId}: limit 320 -> 320, reverted. It was set back in audit.rules, which puppet manages. Next: Raise it there.`,
+      );
+    }
+    expect(words(printed({ mode: 'plan', actions: actions.slice(1, 2) }))).toMatch(/no overflow since(?!,)/);
+  });
+
   test('the region is named where there are several', () => {
     const e = entry({ region: 'us-east-1' });
     expect(printed({ actions: [e], cells: [CELL, { ...CELL, region: 'us-east-1' }] })).toContain(

@@ -13,6 +13,7 @@ const events: Record<HistoryEvent['kind'], HistoryEvent> = {
   },
   stuck: { kind: 'stuck', at: NOW },
   assessed: { kind: 'assessed', at: NOW, evidenceKey: 'k', limit: 320 },
+  'looked-again': { kind: 'looked-again', at: NOW, provenAt: minutesAgo(90), held: false, diagnosis: 'set back' },
   answered: { kind: 'answered', at: NOW, changed: true, diagnosis: 'log disk full' },
 };
 
@@ -70,6 +71,23 @@ describe('the history after', () => {
     expect(nextHistory(history({ stuckSweeps: 1 }), events.assessed)).toEqual(
       history({ assessed: { evidenceKey: 'k', limit: 320 } }),
     );
+  });
+
+  it('a second look at a proof: at that one alone, and the next proof is a new one', () => {
+    const proven = { evidenceKey: 'k', target: 8192, at: minutesAgo(90) };
+    const cured = history({ proven, stuckSweeps: 1, lastActionAt: proven.at, diagnosis: 'old' });
+    const looked = nextHistory(cured, events['looked-again']);
+    expect(looked).toEqual({
+      ...cured,
+      proven: { ...proven, lookedAgain: { at: NOW, held: false } },
+      stuckSweeps: 0,
+      diagnosis: 'set back',
+    });
+    const held = { ...events['looked-again'], held: true, diagnosis: null } as HistoryEvent;
+    expect(nextHistory(cured, held)).toMatchObject({ proven: { lookedAgain: { held: true } }, diagnosis: 'old' });
+    const another = history({ proven: { ...proven, at: minutesAgo(30) } });
+    expect(nextHistory(another, events['looked-again']).proven).toEqual(another.proven);
+    expect(nextHistory(looked, events.proven).proven).toEqual({ evidenceKey: 'k', target: 8192, at: NOW });
   });
 
   it('a plain answer', () => {

@@ -1,7 +1,7 @@
 /** After the cure: a later sweep says held, reverted or overflowed-again, and a person is told of what only a person can end. */
 import { rulesWithLimit } from '../../simulator/guest/files.ts';
 import { burst, MINUTE, RULES_FILE, rules } from '../../simulator/kinds/kind.ts';
-import { actionOn, hungMachine, inSmallWorld, NOW } from '../support/small-world.ts';
+import { APPLY, actionOn, hungMachine, inSmallWorld, NOW } from '../support/small-world.ts';
 
 const content = `# This file is managed by Puppet. Local changes are lost.\n${rulesWithLimit(320)}`;
 const bursts = (...minutes: number[]) => minutes.map((after) => burst(NOW + after * MINUTE, { needs: 900 }));
@@ -26,20 +26,78 @@ test('held, reverted with its file and its manager, overflowed again with what d
         report.actions.map((action) => [world.nameOf(action.instanceId), action.outcome?.result]),
       );
     };
+    const attention = (from: number) =>
+      world.service.news.events.events
+        .slice(from)
+        .filter(({ detailType }) => detailType === 'Audit Backlog Instance Needs Attention');
     expect(await results()).toEqual({ held: 'resized', reverted: 'resized', again: 'resized' });
     expect(world.messages()).toEqual([]);
     await world.minutes(30);
     // Half an hour is too early to say anything of what was cured.
     expect(await results()).toMatchObject({ held: undefined, reverted: undefined });
     await world.minutes(40);
-    // Reverted in silence: no overflow came of it yet, and nothing claims that the limit was read.
-    expect(await results()).toEqual({ held: 'held', reverted: 'held', again: 'resized' });
+    // A plan sends nothing, and claims nothing that it did not read.
+    const since = Date.now();
+    const plan = await world.run({ mode: 'plan' });
+    for (const name of ['held', 'reverted']) {
+      expect(actionOn(plan, world, name).outcome).toMatchObject({
+        result: 'held',
+        proven: false,
+        limitAfter: null,
+        message: expect.stringMatching(/the limit itself was not read again\.$/),
+      });
+    }
+    expect(world.touched(since)).toEqual({});
+    // No overflow came of it yet: what was set back in silence is found by reading.
+    const read = await world.run();
+    expect(actionOn(read, world, 'held')).toMatchObject({
+      action: 'leave',
+      code: 'already-handled',
+      outcome: { result: 'held', proven: true, target: 8192, limitBefore: 8192, limitAfter: 8192 },
+    });
+    expect(actionOn(read, world, 'reverted')).toMatchObject({
+      action: 'leave',
+      code: 'already-handled',
+      outcome: {
+        result: 'reverted',
+        proven: false,
+        target: 8192,
+        limitBefore: 320,
+        limitAfter: 320,
+        message: expect.stringMatching(/set back to 320 in \/etc\/audit\/rules.d\/audit.rules, which puppet manages/),
+      },
+    });
+    expect(actionOn(read, world, 'again').outcome).toMatchObject({ result: 'resized' });
+    expect(read.totals).toMatchObject({ affected: 3, resized: 1, alreadyHandled: 2, failed: 0 });
+    expect(world.truth('reverted').effectiveLimit).toBe(320);
     expect(world.truth('again').effectiveLimit).toBe(16_384);
-    expect(world.messages()).toEqual([]);
-    await world.minutes(70);
+    expect(world.messages()).toEqual([
+      expect.stringMatching(new RegExp(`${world.id('reverted')} .*reverted: .*audit.rules, which puppet manages`)),
+    ]);
+    expect(attention(0).map(({ detail }) => detail)).toMatchObject([
+      { instanceId: world.id('reverted'), action: 'leave', outcome: { result: 'reverted', proven: false } },
+    ]);
+    expect(world.instance('reverted').tags.get('AuditBacklogStatus')).toMatch(/^reverted limit 320 /);
+    expect(world.instance('held').tags.get('AuditBacklogStatus')).toMatch(/^held limit 8192 /);
+    // It is told once, asked once, and not called `held` after that.
+    await world.minutes(20);
+    const next = await world.run();
+    expect(actionOn(next, world, 'reverted')).toMatchObject({
+      outcome: null,
+      reason: expect.stringMatching(/Its limit was found set back at /),
+    });
+    expect(actionOn(next, world, 'held').outcome).toMatchObject({
+      result: 'held',
+      proven: false,
+      message: expect.stringMatching(/its limit was read again at .* and not since\.$/),
+    });
+    expect(world.messages()).toHaveLength(1);
+    const sent = (name: string) => world.commands().filter((c) => c.instanceIds.includes(world.id(name))).length;
+    expect([sent('held'), sent('reverted')]).toEqual([2, 2]);
+    await world.minutes(50);
     const before = world.service.news.events.events.length;
     const report = await world.run();
-    expect(actionOn(report, world, 'held').outcome).toMatchObject({ result: 'held', proven: true });
+    expect(sent('held')).toBe(2);
     expect(actionOn(report, world, 'reverted').outcome).toMatchObject({
       result: 'reverted',
       limitBefore: 320,
@@ -57,16 +115,74 @@ test('held, reverted with its file and its manager, overflowed again with what d
     expect(told).toMatch(new RegExp(`${world.id('reverted')} .*reverted: .*audit.rules .*managed by puppet`));
     expect(told).toMatch(new RegExp(`${world.id('again')} .*overflowed-again: .*0 % of the log disk is free`));
     expect(told).not.toContain(world.id('held'));
-    const attention = world.service.news.events.events
-      .slice(before)
-      .filter(({ detailType }) => detailType === 'Audit Backlog Instance Needs Attention');
-    expect(attention.map(({ detail }) => detail)).toMatchObject([
+    expect(attention(before).map(({ detail }) => detail)).toMatchObject([
       {
         instanceId: world.id('reverted'),
         outcome: { result: 'reverted', message: expect.stringMatching(/managed by puppet/) },
       },
     ]);
   }));
+
+test('one whose agent does not answer is not called proven, and is asked again by the next sweep', () => {
+  const agent = { diesAt: NOW + 69 * MINUTE };
+  const mute = { guest: { files: rules(320), bursts: bursts(-20), agent, rebootsAt: NOW + 100 * MINUTE } };
+  return inSmallWorld({ machines: { mute } }, async (world) => {
+    await world.run();
+    await world.minutes(70);
+    const unread = await world.run();
+    expect(actionOn(unread, world, 'mute')).toMatchObject({
+      action: 'leave',
+      facts: { reachability: 'reachable' },
+      outcome: {
+        result: 'held',
+        proven: false,
+        limitAfter: null,
+        message: expect.stringMatching(/was not read again\. The agent did not answer \(DeliveryTimedOut\)\.$/),
+      },
+    });
+    expect(unread).toMatchObject({ complete: true, totals: { alreadyHandled: 1, failed: 0 } });
+    expect(world.messages()).toEqual([]);
+    await world.minutes(40);
+    const read = await world.run();
+    expect(actionOn(read, world, 'mute').outcome).toMatchObject({ result: 'held', proven: true, limitAfter: 8192 });
+    await world.run();
+    expect(world.commands()).toHaveLength(3);
+  });
+});
+
+test('what the budget of a run has left is read again, the rest by the next; what a plan leaves alone is not asked', () => {
+  const cured = { guest: { files: rules(320), bursts: bursts(-20) } };
+  const late = { guest: { files: rules(320), bursts: bursts(65) } };
+  const later = { guest: { files: rules(320), bursts: bursts(74) } };
+  const policy = { ...APPLY, resize: { maxPerRun: 2 } };
+  return inSmallWorld({ machines: { one: cured, two: cured, late, later }, policy }, async (world) => {
+    await world.run();
+    await world.minutes(70);
+    const plan = await world.run({ mode: 'plan' });
+    const provenIn = async (request = {}) => {
+      const { actions } = await world.run(request);
+      const found = actions.filter(({ outcome }) => outcome?.result === 'held');
+      return found.map(({ instanceId, outcome }) => [world.nameOf(instanceId), outcome?.proven]);
+    };
+    // A plan that leaves them alone sends nothing to them.
+    expect(await provenIn({ planId: plan.runId })).toEqual([
+      ['one', false],
+      ['two', false],
+    ]);
+    expect(world.truth('late').effectiveLimit).toBe(8192);
+    await world.minutes(5);
+    // One of two resizes is spent on a cure.
+    expect(await provenIn()).toEqual([
+      ['one', true],
+      ['two', false],
+    ]);
+    expect(world.truth('later').effectiveLimit).toBe(8192);
+    expect(await provenIn()).toEqual([
+      ['one', false],
+      ['two', true],
+    ]);
+  });
+});
 
 test('a machine that could not start for a while: the alarm, and that it came back', () =>
   inSmallWorld({ machines: { hung: hungMachine({ capacityFailures: { count: 3 } }) } }, async (world) => {

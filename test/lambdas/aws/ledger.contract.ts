@@ -45,7 +45,12 @@ export const RUN: RunRecord = {
 };
 
 export const HISTORY: InstanceHistory = {
-  proven: { evidenceKey: '4242.1/320', target: 8192, at: '2026-11-22T00:00:00.000Z' },
+  proven: {
+    evidenceKey: '4242.1/320',
+    target: 8192,
+    at: '2026-11-22T00:00:00.000Z',
+    lookedAgain: { at: '2026-11-22T02:00:00.000Z', held: true },
+  },
   cures: ['2026-11-22T00:00:00.000Z'],
   attempts: [{ at: '2026-11-21T00:00:00.000Z', evidenceKey: 'e' }],
   stuckSweeps: 1,

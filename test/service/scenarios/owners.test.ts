@@ -39,8 +39,14 @@ describe('Kubernetes node', () => {
         reason: 'A service operates it (Operator.Managed), so EC2 refuses to restart it.',
       });
       await world.minutes(70);
-      await world.run();
-      expect(world.touched()).toEqual({ optedIn: REBOOTED });
+      const held = await world.run();
+      expect(actionOn(held, world, 'optedIn').outcome).toMatchObject({
+        result: 'held',
+        proven: true,
+        limitAfter: 8192,
+      });
+      // Its limit is read again, and nothing else is done to it.
+      expect(world.touched()).toEqual({ optedIn: [...REBOOTED, 'SendCommand', 'CreateTags'] });
       expect(world.truth('optedIn')).toMatchObject({ hung: false, boots: 2, configuredLimit: 8192 });
     }));
 
