@@ -2,7 +2,7 @@
 import { guardOf } from '../../cli/simulated-roles.ts';
 import { SIMULATED_NAMES, SimulatedService } from '../../cli/simulated-service.ts';
 import type { RunReport, RunRequest } from '../../domain/contracts.ts';
-import type { Policy, PolicyInput } from '../../domain/policy.ts';
+import { type Policy, type PolicyInput, policySchema } from '../../domain/policy.ts';
 import { TEMPO, type Tempo } from '../../lambdas/tempo.ts';
 import type { EventLog, WorldEvent } from '../../simulator/core.ts';
 import { Random } from '../../simulator/core.ts';
@@ -83,13 +83,15 @@ async function liveOnce(world: World, crashPlan: CrashPlan, { plant = {}, onEven
   const time = VirtualTime.install({ seed: world.seed, start: world.startsAt });
   try {
     const find = (id: string) => world.cells.flatMap((c) => service.cloud.find(c.accountId, c.region, id) ?? [])[0];
-    const guard = guardOf(world, SIMULATED_NAMES, ({ accountId, region, service: of, action }) => {
+    const policyInput = plant.policy?.(world.policyInput, world.policy) ?? world.policyInput;
+    const deployed = { home: world.home, policy: policySchema.parse(policyInput) };
+    const guard = guardOf(deployed, SIMULATED_NAMES, ({ accountId, region, service: of, action }) => {
       const detail = { call: `${of}:${action}` };
       service.log.record({ kind: 'fault', what: 'denied by a condition on tags', accountId, region, detail });
     });
     const service: SimulatedService = new SimulatedService({
       seed: world.seed,
-      policy: plant.policy?.(world.policyInput, world.policy) ?? world.policyInput,
+      policy: policyInput,
       home: world.home,
       crashPlan,
       tempo: TEMPO_OF_CHAOS,
