@@ -142,7 +142,13 @@ export const policySchema = z
       .strictObject({
         max: z.number().int().min(1).max(10).default(2).describe('Cures of one instance within the window.'),
         windowDays: z.number().int().min(1).max(90).default(7).describe('Unit: days.'),
-        provenAfterMinutes: z.number().int().min(5).max(1440).default(60).describe('A cure held this long: `held`.'),
+        provenAfterMinutes: z
+          .number()
+          .int()
+          .min(5)
+          .max(1440)
+          .default(60)
+          .describe('So long after a cure its limit is read again: `held` or `reverted`.'),
       })
       .prefault({}),
     breaker: z

@@ -40,11 +40,11 @@ export const EVENT_DETAILS = {
     detail: z.strictObject(sweep),
   },
   'Audit Backlog Instance Remediated': {
-    when: 'The runbook ran on an instance and nothing is left to do for a person.',
+    when: 'The runbook ran on an instance, to cure it or to read its limit again, and nothing is left to do for a person.',
     detail: instance,
   },
   'Audit Backlog Instance Needs Attention': {
-    when: 'Something was tried on an instance, and `outcome.next` says what a person has to do.',
+    when: 'Something was tried on an instance, or its limit was found set back; `outcome.next` says what a person has to do.',
     detail: instance,
   },
 } as const;

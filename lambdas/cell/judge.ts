@@ -92,9 +92,8 @@ export async function judgePage(
       const was = plan.get(record.entry.instanceId);
       const drift = was && acts(was.entry) ? whyRefused(was, record.entry) : null;
       if (drift !== null) changed.push(withEntry(record, refused(record.entry, drift)));
-      // Nothing is sent by a plan, nor to what the plan that is applied leaves alone.
-      const mayAsk = input.mode === 'apply' && input.planId === null;
-      if (mayAsk && limitIsDue(record.entry, finding.history)) lookAgain.push(record.entry.instanceId);
+      // A plan that is applied leaves it alone, and so is it left.
+      if (input.planId === null && limitIsDue(record.entry, finding.history)) lookAgain.push(record.entry.instanceId);
       continue;
     }
     let unread: string | null = null;

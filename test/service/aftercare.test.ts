@@ -1,4 +1,6 @@
 /** After the cure: a later sweep says held, reverted or overflowed-again, and a person is told of what only a person can end. */
+import type { ActionEntry } from '../../domain/contracts.ts';
+import { type CrashMoment, CrashPlan, type CrashPoint } from '../../simulator/engine/crash-plan.ts';
 import { rulesWithLimit } from '../../simulator/guest/files.ts';
 import { burst, MINUTE, RULES_FILE, rules } from '../../simulator/kinds/kind.ts';
 import { APPLY, actionOn, hungMachine, inSmallWorld, NOW } from '../support/small-world.ts';
@@ -182,6 +184,75 @@ test('what the budget of a run has left is read again, the rest by the next; wha
       ['two', true],
     ]);
   });
+});
+
+describe('a crash while the limits are read again', () => {
+  const CALLS = [
+    'ssm:SendCommand',
+    'ssm:ListCommandInvocations',
+    'dynamodb:PutItem',
+    'dynamodb:BatchWriteItem',
+    'ec2:CreateTags',
+    'events:PutEvents',
+  ];
+
+  /** Two sweeps; `from` is how often each call was made before the second one. */
+  function twoSweeps(points: readonly CrashPoint[], counts = new Map<string, number>()) {
+    class Counting extends CrashPlan {
+      override nextCall(call: string): CrashMoment | null {
+        counts.set(call, (counts.get(call) ?? 0) + 1);
+        return super.nextCall(call);
+      }
+    }
+    const { held, reverted } = machines;
+    return inSmallWorld({ machines: { held, reverted }, crashPlan: new Counting(points) }, async (world) => {
+      await world.run();
+      await world.minutes(70);
+      const from = new Map(counts);
+      const report = await world.run();
+      const { totals, actions } = report;
+      await world.minutes(5);
+      const { actions: next } = await world.run();
+      const told = (each: ActionEntry) => [
+        each.code,
+        each.outcome?.result,
+        each.outcome?.proven,
+        each.outcome?.limitAfter,
+      ];
+      const sent = world.commands().map(({ instanceIds }) => instanceIds);
+      const kills = world.service.log.events.filter(({ kind, what }) => kind === 'durable' && what === 'kill').length;
+      const end = { totals, first: actions.map(told), next: next.map(told), sent, messages: world.messages().length };
+      return { from, end, kills };
+    });
+  }
+
+  test('before or after any call that matters ends as without it: sent once, told, not asked again', async () => {
+    const clean = await twoSweeps([]);
+    expect(clean.end).toMatchObject({
+      first: [
+        ['already-handled', 'held', true, 8192],
+        ['already-handled', 'reverted', false, 320],
+      ],
+      next: [
+        ['already-handled', 'held', false, null],
+        ['already-handled', undefined, undefined, undefined],
+      ],
+      messages: 1,
+    });
+    expect(clean.end.sent).toHaveLength(2);
+    for (const call of CALLS) {
+      const number = (clean.from.get(call) ?? 0) + 1;
+      for (const moment of ['before', 'after'] as const) {
+        const crashed = await twoSweeps([{ at: 'call', call, number, moment }]);
+        expect({ call, moment, kills: crashed.kills, end: crashed.end }).toEqual({
+          call,
+          moment,
+          kills: 1,
+          end: clean.end,
+        });
+      }
+    }
+  }, 120_000);
 });
 
 test('a machine that could not start for a while: the alarm, and that it came back', () =>
