@@ -83,19 +83,16 @@ export interface Guard {
 export function guardOf(deployed: Deployed, names: Names, onDenied: (call: ApiCall) => void): Guard {
   const iam = new Iam();
   const roles = rolesOf(deployed, names);
-  const acting = rolesOf({ ...deployed, policy: { ...deployed.policy, mode: 'apply' } }, names);
-  const isAbout = (statements: readonly Statement[] | undefined, action: string, resource: string) =>
-    (statements ?? []).some(
-      (one) => one.actions.includes(action) && one.resources.some((pattern) => globMatches(pattern, resource)),
-    );
   for (const [name, statements] of roles) iam.addRole(deployed.home.accountId, name, statements);
   const authorise: Authorise = (call, directory) => {
     const before = iam.denials.length;
     if (iam.authorise(call, directory)) return true;
     for (const { action, principal, resource } of iam.denials.slice(before)) {
-      const name = principal as FunctionName;
+      const conditional = (roles.get(principal as FunctionName) ?? []).some(
+        (one) => one.actions.includes(action) && one.resources.some((pattern) => globMatches(pattern, resource)),
+      );
       // Under `mode: plan` no role may act; that it tries is what invariant 8 sees.
-      if (isAbout(roles.get(name), action, resource) || isAbout(acting.get(name), action, resource)) continue;
+      if (conditional || (deployed.policy.mode === 'plan' && ACTS.test(action))) continue;
       iam.errors.push(new PermissionMissing(`${principal} may not ${action} on ${resource}: see lib/permissions.ts`));
     }
     onDenied(call);
@@ -103,3 +100,5 @@ export function guardOf(deployed: Deployed, names: Names, onDenied: (call: ApiCa
   };
   return { authorise, errors: iam.errors };
 }
+
+const ACTS = /^(ec2:(Create|Delete|Stop|Start|Reboot)|ssm:SendCommand)/;
