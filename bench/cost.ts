@@ -3,6 +3,7 @@
  * per fleet and mode. Without arguments it writes docs/cost.md from the lines of bench/cost-measured.jsonl.
  */
 import { writeFileSync } from 'node:fs';
+import { Command, InvalidArgumentError } from 'commander';
 import { DEMO_CELLS, demoPolicy } from '../cli/demo-policy.ts';
 import { populate } from '../cli/population.ts';
 import { SimulatedService } from '../cli/simulated-service.ts';
@@ -143,12 +144,22 @@ function round(value: number): number {
   return Math.round(value * 100) / 100;
 }
 
-const asked = process.argv.slice(2);
-if (asked.length === 0) writeFileSync(COST_DOC, costDocument(measured()));
-for (const fleet of asked) {
-  const [instances, only] = fleet.split(':');
-  for (const mode of ['plan', 'apply'] as const) {
-    if (only !== undefined && only !== mode) continue;
-    process.stdout.write(`${JSON.stringify(await measure(Number(instances), mode))}\n`);
-  }
+const MODES = ['plan', 'apply'] as const;
+type Mode = (typeof MODES)[number];
+
+/** `1000` is both modes. */
+function fleetOf(text: string, before: readonly [number, Mode][] = []): readonly [number, Mode][] {
+  const [, count = '', only] = /^([1-9]\d{0,5})(?::(plan|apply))?$/.exec(text) ?? [];
+  if (count === '') throw new InvalidArgumentError('A fleet is written 1000, 1000:plan or 1000:apply.');
+  const modes = MODES.filter((mode) => only === undefined || mode === only);
+  return [...before, ...modes.map((mode): [number, Mode] => [Number(count), mode])];
 }
+
+const program = new Command('cost')
+  .description('Measures what a sweep uses; without fleets it writes docs/cost.md from what was measured before.')
+  .argument('[fleets...]', 'instances, with :plan or :apply for one mode alone', fleetOf)
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+  .parse();
+const fleets: readonly [number, Mode][] = program.processedArgs[0] ?? [];
+if (fleets.length === 0) writeFileSync(COST_DOC, costDocument(measured()));
+for (const [instances, mode] of fleets) process.stdout.write(`${JSON.stringify(await measure(instances, mode))}\n`);

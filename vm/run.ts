@@ -1,13 +1,13 @@
 /**
- * The proof on a real kernel: `node vm/run.ts [--json] [--kind systemd|sysvinit] [--only NAME]...`
+ * The proof on a real kernel: `npm run test:vm -- --help`.
  * Exit code 0 when nothing failed (skipped is said, and why), 1 when something did, 2 for a wrong option.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { CACHE, ensureImages, type Image, Unavailable } from './images.ts';
 import { AnotherRun, takeLock } from './lock.ts';
-import { KINDS } from './machine.ts';
+import { KINDS, type Kind } from './machine.ts';
 import { closingLine, type Result, resultLines } from './report.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scenario } from './scenarios/scenario.ts';
@@ -17,30 +17,32 @@ const say = (text: string): void => {
   process.stderr.write(`${text}\n`);
 };
 
-/** What to run where; usage errors as text. */
-function chosen(): { json: boolean; runs: [Scenario, (typeof KINDS)[number]][] } | string {
-  const options = {
-    json: { type: 'boolean' },
-    kind: { type: 'string' },
-    only: { type: 'string', multiple: true },
-  } as const;
-  let values: ReturnType<typeof parseArgs<{ options: typeof options }>>['values'];
-  try {
-    values = parseArgs({ options }).values;
-  } catch (error) {
-    return (error as Error).message;
-  }
-  const { json = false, kind, only = [] } = values;
-  if (kind !== undefined && !KINDS.some((name) => name === kind)) return `--kind is one of ${KINDS.join(', ')}`;
-  const names = SCENARIOS.map(({ name }) => name);
-  const unknown = only.find((name) => !names.includes(name));
-  if (unknown !== undefined) return `no scenario is named ${unknown}; there are: ${names.join(' ')}`;
-  const runs = KINDS.filter((name) => kind === undefined || name === kind).flatMap((name) =>
+const NAMES = SCENARIOS.map(({ name }) => name);
+
+function scenarioName(name: string, before: readonly string[]): readonly string[] {
+  if (!NAMES.includes(name)) throw new InvalidArgumentError(`There are: ${NAMES.join(' ')}.`);
+  return [...before, name];
+}
+
+interface Options {
+  readonly json?: true;
+  readonly kind?: Kind;
+  readonly only: readonly string[];
+}
+
+const program = new Command('test:vm')
+  .description('Proves the runbook on a real kernel, in QEMU. What it cannot run here it skips, and says why.')
+  .addOption(new Option('--kind <kind>', 'machines of this kind alone').choices(KINDS))
+  .option('--only <name>', 'this scenario alone; may be given several times', scenarioName, [])
+  .option('--json', 'times and findings of every step, as one JSON object')
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+
+function chosen({ kind, only }: Options): [Scenario, Kind][] {
+  return KINDS.filter((name) => kind === undefined || name === kind).flatMap((name) =>
     SCENARIOS.filter((s) => s.kinds.includes(name) && (only.length === 0 || only.includes(s.name))).map(
-      (s) => [s, name] as [Scenario, typeof name],
+      (s): [Scenario, Kind] => [s, name],
     ),
   );
-  return { json, runs };
 }
 
 async function runScenario(scenario: Scenario, image: Image): Promise<Result> {
@@ -59,12 +61,9 @@ async function runScenario(scenario: Scenario, image: Image): Promise<Result> {
 }
 
 async function main(): Promise<number> {
-  const choice = chosen();
-  if (typeof choice === 'string') {
-    say(choice);
-    return 2;
-  }
-  const { json, runs } = choice;
+  const options = program.parse().opts<Options>();
+  const { json } = options;
+  const runs = chosen(options);
   try {
     takeLock(join(CACHE, 'run.lock'));
   } catch (error) {
