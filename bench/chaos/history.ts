@@ -5,7 +5,7 @@
 import { currentInvocation, type EventLog, type WorldEvent } from '../../simulator/core.ts';
 import type { EmbeddedInstance } from '../../simulator/ec2/instance.ts';
 import type { ExecutionView } from '../../simulator/engine/execution.ts';
-import { allowsRestart, optedOut } from './bad-days.ts';
+import { allowsRestart, OPT_OUT, optedOut } from './bad-days.ts';
 import type { ScriptRun } from './watched-machine.ts';
 import type { World } from './world.ts';
 
@@ -97,12 +97,12 @@ export class History {
 
   /** What a run was asked to be; null: no such run was started. */
   run(runId: string): KnownRun | null {
-    const sweep = this.#executions().find((each) => each.functionName === 'sweep' && each.name === runId);
+    const sweep = this.#sweep(runId);
     if (!sweep) return null;
     const { mode } = JSON.parse(sweep.input) as { mode: 'plan' | 'apply' };
-    const asked = this.#asked.get(runId);
+    const asked = this.#wish(runId);
     const planId = asked?.planId ?? null;
-    const wish = planId === null ? asked : this.#asked.get(planId);
+    const wish = planId === null ? asked : this.#wish(planId);
     const lookedAt = wish?.mode === 'plan' && wish.instanceIds !== undefined;
     return {
       mode: asked?.mode ?? mode,
@@ -111,6 +111,16 @@ export class History {
       lookedAt,
       instanceIds: wish?.instanceIds ?? null,
     };
+  }
+
+  #sweep(runId: string): ExecutionView | undefined {
+    return this.#executions().find((each) => each.functionName === 'sweep' && each.name === runId);
+  }
+
+  /** What was asked for; where `run` died before it answered, nobody but its sweep knows. */
+  #wish(runId: string): Wish | undefined {
+    const sweep = this.#sweep(runId);
+    return this.#asked.get(runId) ?? (sweep && (JSON.parse(sweep.input) as { request: Wish }).request);
   }
 
   /** Notes what was asked for where a run was started: what became of that on its way is the service's affair. */
@@ -209,6 +219,8 @@ export class History {
       if (cell.region !== region || !PLAINLY_HUNG.test(kind) || Object.keys(quirks).length > 0) return [];
       const instance = this.#find(instanceProfile.instanceId ?? '');
       if (instance?.state !== 'running' || this.#since.has(`outOfBounds ${instance.instanceId}`)) return [];
+      // Anything like an opt-out, in whatever spelling, keeps the service from counting it.
+      if (instance.tags.has(OPT_OUT)) return [];
       const { hung, overflows } = instance.machine.truth(at);
       return hung ? (overflows.at(-1)?.at ?? []) : [];
     });
