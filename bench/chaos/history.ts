@@ -231,7 +231,11 @@ export class History {
     const cell = `${accountId}/${region}`;
     const down = this.#down.get(cell) ?? new Set();
     this.#down.set(cell, down);
-    if (what === 'stopping') this.stoppedBy.set(instanceId, { at, by: actor ? 'service' : 'other' });
+    if (what === 'stopping') {
+      this.stoppedBy.set(instanceId, { at, by: actor ? 'service' : 'other' });
+      // What somebody else stops is down by their hand, also where we were just rebooting it.
+      if (!actor) down.delete(instanceId);
+    }
     if (what === 'start-refused') this.#count('no capacity to start');
     if (what === 'start-failed') this.#count('start fails for its key');
     if (what === 'stopping' && this.#find(instanceId)?.profile.stopNeverEnds) this.#count('stop never ends');

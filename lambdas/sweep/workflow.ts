@@ -169,9 +169,10 @@ async function report(
   const whole = withGoneSince(withNamedButGone(sealed, instanceIds), gone);
   const told = await tell(hub, whole);
   const final = told.length === 0 ? whole : withErrors(whole, told);
-  // What concerns the run as a whole stands with its cells, also for whoever reads the report from the ledger.
+  // What concerns the run as a whole stands with its cells, also for whoever reads the report from the ledger. The first is
+  // always written: before a crash, this step may have written an error there that did not come again.
   for (const [i, cell] of final.cells.entries()) {
-    if (cell !== assembled.cells[i]) mustAnswer(await hub.ledger.putCellReport(record.runId, cell));
+    if (i === 0 || cell !== assembled.cells[i]) mustAnswer(await hub.ledger.putCellReport(record.runId, cell));
   }
   const { actions: _actions, cells: _cells, ...kernel } = final;
   mustAnswer(await hub.ledger.putRun({ ...record, status: 'done', endedAt: final.endedAt, report: kernel }));

@@ -1,8 +1,10 @@
 /** One run over several cells: what becomes of the whole when a part of it does not. */
+import { type CrashMoment, CrashPlan } from '../../../simulator/engine/crash-plan.ts';
 import { ScriptedFaults } from '../../../simulator/faults.ts';
 import {
   APPLY,
   actionOn,
+  healthyMachine,
   hungMachine,
   inSmallWorld,
   overflowedMachine,
@@ -89,6 +91,28 @@ describe('a run over two cells', () => {
       expect(report).toMatchObject({ complete: false, totals: { resized: 2, restarted: 1, failed: 0 } });
       const calls = new Set(report.cells.flatMap((cell) => cell.errors).map(({ call }) => call));
       expect([...calls].sort()).toEqual(['events:PutEvents', 'logs:PutLogEvents', 'sns:Publish']);
+    });
+  });
+
+  test('news that are told after a crash leave no word of their first failure behind', () => {
+    /** Dies right after what it wrote first after the news. */
+    class AfterTheNews extends CrashPlan {
+      #next: 'news' | 'write' | 'nothing' = 'news';
+      override nextCall(call: string): CrashMoment | null {
+        if (this.#next === 'news' && call === 'events:PutEvents') this.#next = 'write';
+        if (this.#next !== 'write' || call !== 'dynamodb:PutItem') return null;
+        this.#next = 'nothing';
+        return 'after';
+      }
+    }
+    const faults = new ScriptedFaults([{ kind: 'denied', calls: 'events:*' }]);
+    const options = { machines: { well: healthyMachine() }, faults, crashPlan: new AfterTheNews() };
+    return inSmallWorld(options, async (world) => {
+      const report = await world.run();
+      expect(world.service.log.events.filter(({ what }) => what === 'kill')).toHaveLength(1);
+      expect(report).toMatchObject({ complete: true, cells: [{ status: 'done', errors: [] }] });
+      const kept = await world.service.hub.ledger.getCellReports(report.runId);
+      expect(kept).toMatchObject({ ok: true, value: [{ status: 'done', errors: [] }] });
     });
   });
 
