@@ -9,6 +9,9 @@ export default {
       { jsc: { parser: { syntax: 'typescript' }, target: 'es2024' }, module: { type: 'commonjs' } },
     ],
   },
-  maxWorkers: 2,
+  // What lives whole worlds takes its time: `npm run test:long`, which CI runs as well.
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/bench/'],
+  // One more than most machines have at least: some tests wait for seconds to pass.
+  maxWorkers: 3,
   testTimeout: 30_000,
 };
