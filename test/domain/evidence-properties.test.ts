@@ -175,9 +175,9 @@ describe('linear', () => {
   });
 
   it.each(['[', '\0', '\n', '\r', '\x1b]', '[0m', ' ', 'kernel: ', '[   26.432718] audit: backlog limit exceeded\n'])(
-    '10 MiB: %j',
+    '3 MiB: %j',
     (unit) => {
-      const text = unit.repeat(Math.ceil((10 * 1024 * 1024) / unit.length));
+      const text = unit.repeat(Math.ceil((3 * 1024 * 1024) / unit.length));
       expectWellFormed(readEvidence(text), text.length + 1);
     },
   );

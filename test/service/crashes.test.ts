@@ -2,8 +2,8 @@
  * A sweep with restarts, crashed at one point after another: before and after checkpoints, before and after API calls
  * (which is inside of a step). Whatever dies, the end is the one of the run in which nothing died.
  *
- * Here: both sides of everything that changes a machine or must not happen twice; of all else, where polling repeats the
- * same many times, the first of each kind, by turns on one side and on the other.
+ * Here: both sides of every call that changes a machine or must not happen twice; of the checkpoints around them, and of
+ * the first of each other kind (polling repeats the same many times), one side by turns.
  * `AUDIT_BACKLOG_EVERY_CRASH=1 npx jest test/service/crashes` takes both sides of every single one (some minutes).
  */
 import type { RunReport } from '../../domain/contracts.ts';
@@ -110,12 +110,13 @@ function sweep(crashPlan: CrashPlan): Promise<Run> {
   });
 }
 
-/** What to crash on one side: numbers from 1. */
-function chosen(names: readonly string[], changing: RegExp, moment: CrashMoment): number[] {
+/** What to crash on one side: numbers from 1. `bothSides`: of what changes something. */
+function chosen(names: readonly string[], changing: RegExp, moment: CrashMoment, bothSides: boolean): number[] {
   return names.flatMap((name, i) => {
     const first = names.indexOf(name) === i;
     const turn = MOMENTS[[...new Set(names)].indexOf(name) % 2] === moment;
-    return EVERY || changing.test(name) || (first && turn) ? [i + 1] : [];
+    const wanted = changing.test(name) ? bothSides || turn : first && turn;
+    return EVERY || wanted ? [i + 1] : [];
   });
 }
 
@@ -170,7 +171,7 @@ describe('a sweep with restarts', () => {
   test.each(MOMENTS)(
     'ends the same when it dies %s a checkpoint',
     async (moment) => {
-      const numbers = chosen(clean.checkpoints, CHANGING_STEPS, moment);
+      const numbers = chosen(clean.checkpoints, CHANGING_STEPS, moment, false);
       const name = (number: number) => clean.checkpoints[number - 1] ?? '';
       await crashedAt(numbers.map((number) => ({ at: 'checkpoint', number, moment, name: name(number) })));
     },
@@ -180,7 +181,7 @@ describe('a sweep with restarts', () => {
   test.each(MOMENTS)(
     'ends the same when it dies %s a call took effect',
     async (moment) => {
-      const numbers = chosen(calls, CHANGING_CALLS, moment);
+      const numbers = chosen(calls, CHANGING_CALLS, moment, true);
       const name = (number: number) => calls[number - 1] ?? '';
       await crashedAt(numbers.map((number) => ({ at: 'call', call: '*', number, moment, name: name(number) })));
     },
