@@ -24,11 +24,14 @@ export function outcomesOf(instances: readonly EmbeddedInstance[], { powerDowns 
 /** The main sweep and the restarts that it makes are over by then, crashes or not. Unit: milliseconds. */
 const SWEEP_MS = 65 * MINUTE;
 
-/** A machine that hangs while the main sweep is at work: whether its cure comes in time is a matter of seconds. */
+/** Whether its cure comes in time, or lasts to the end, is a matter of minutes: it hangs during the main sweep, or is reverted now and again. */
 function racesTheSweep({ machines, mainAt }: World, instanceId: string): boolean {
   const machine = machines.find(({ planned }) => planned.instanceProfile.instanceId === instanceId);
-  const bursts = machine?.planned.guestProfile?.bursts ?? [];
-  return bursts.some(({ at = 0, hangs }) => hangs && at > mainAt && at < mainAt + SWEEP_MS);
+  const { bursts = [], configurationManager } = machine?.planned.guestProfile ?? {};
+  return (
+    configurationManager !== undefined ||
+    bursts.some(({ at = 0, hangs }) => hangs && at > mainAt && at < mainAt + SWEEP_MS)
+  );
 }
 
 export function differences(
