@@ -9,6 +9,7 @@ import {
   type RunRequest,
   runReportSchema,
 } from '../domain/contracts.ts';
+import { says } from '../domain/finding.ts';
 import { parseInput } from '../domain/validation.ts';
 import { createCaller, sleep } from '../lambdas/aws/call.ts';
 import { createHomeClients, type Wire } from '../lambdas/aws/clients.ts';
@@ -125,9 +126,8 @@ export class RunFunction {
         lambda.send(new InvokeCommand({ FunctionName: name, Payload: Buffer.from(JSON.stringify(event)) }), options),
     });
     if (!answer.ok) {
-      const { call, code, message, next } = answer.error;
       const unsure = answer.lost ? ' Whether it took effect is not known: look at the function’s log.' : '';
-      throw new RunFunctionError(`${call}: ${code}: ${message} Next: ${next}${unsure}`);
+      throw new RunFunctionError(`${says(answer.error)} Next: ${answer.error.next}${unsure}`);
     }
     const text = Buffer.from(answer.value.Payload ?? []).toString();
     const value = jsonOf(text);

@@ -65,7 +65,7 @@ export function limitIsDue(entry: ActionEntry, history: InstanceHistory | null):
 const NOT_READ: ReadonlySet<RunbookOutput['outcome']> = new Set(['failed', 'no-auditd']);
 
 /** The limit as it was read again. */
-export interface SecondLook {
+export interface LimitReading {
   readonly outcome: Outcome;
   readonly event: HistoryEvent;
 }
@@ -74,7 +74,7 @@ export interface SecondLook {
  * What the runbook in plan mode says of a proof: `held` where the kernel and the rules file both have at least what was
  * proven, `reverted` otherwise; null where it did not read them.
  */
-export function secondLook(proven: Proof, output: RunbookOutput, meta: OutcomeMeta): SecondLook | null {
+export function limitReading(proven: Proof, output: RunbookOutput, meta: OutcomeMeta): LimitReading | null {
   const { before } = output;
   const effective = before?.effective ?? null;
   if (NOT_READ.has(output.outcome) || before === null || effective === null) return null;

@@ -152,3 +152,13 @@ export interface Finding {
 export function cellName(cell: Cell): string {
   return `${cell.accountId}/${cell.region}`;
 }
+
+/** `accountId/region/instanceId`: one instance among those of all cells. */
+export function instanceName(entry: Cell & { readonly instanceId: string }): string {
+  return `${cellName(entry)}/${entry.instanceId}`;
+}
+
+/** A failed call in one line, for whoever reads a reason. */
+export function says({ call, code, message }: Pick<CallError, 'call' | 'code' | 'message'>): string {
+  return `${call}: ${code}: ${message}`;
+}

@@ -1,6 +1,6 @@
 /** What bounds the harm: gate, breaker, budget, waves, and what a request may ask of the policy. All pure. */
 import type { Gate, Outcome, RunRequest } from './contracts.ts';
-import type { InstanceFacts } from './finding.ts';
+import { type InstanceFacts, says } from './finding.ts';
 import type { Policy } from './policy.ts';
 import type { Answer, CellMemory } from './ports.ts';
 import type { Breaker } from './triage.ts';
@@ -16,8 +16,7 @@ export interface CheckedGate {
 export function gateVerdict(checks: readonly CheckedGate[]): Gate {
   const reasons = checks.flatMap(({ name, answer }) => {
     if (answer.ok) return answer.value === null ? [] : [`${name}: ${answer.value}`];
-    const { call, code, message, next } = answer.error;
-    return [`${name} could not be read, which closes the gate (${call}: ${code}: ${message}). ${next}`.trim()];
+    return [`${name} could not be read, which closes the gate (${says(answer.error)}). ${answer.error.next}`.trim()];
   });
   return { open: reasons.length === 0, reasons };
 }

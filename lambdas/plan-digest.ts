@@ -1,6 +1,7 @@
 /** What holds a plan together: digests of its entries and of the whole, the same for the ledger and for a plan's file. */
 import { createHash } from 'node:crypto';
 import { type ActionEntry, type PlanFile, type PlanSeal, SCHEMA } from '../domain/contracts.ts';
+import { instanceName } from '../domain/finding.ts';
 import type { EntryRecord } from '../domain/ports.ts';
 
 /** What a plan is about, beside its entries. */
@@ -18,7 +19,7 @@ export function withEntry(record: EntryRecord, entry: ActionEntry): EntryRecord 
 
 /** Digest of a whole plan: run, policy, expiry and every entry, in whatever order they come. */
 export function planDigest({ planId, policyDigest, expiresAt }: PlanHeader, entries: readonly ActionEntry[]): string {
-  const lines = entries.map((entry) => `${nameOf(entry)} ${entryDigest(entry)}`).sort();
+  const lines = entries.map((entry) => `${instanceName(entry)} ${entryDigest(entry)}`).sort();
   return sha256({ schema: SCHEMA, planId, policyDigest, expiresAt, lines });
 }
 
@@ -43,7 +44,9 @@ const MOST_NAMED = 5;
 
 /** Why a plan is not what was made, naming the entries that were altered where that can be told; null when it is whole. */
 export function whyAltered(header: PlanHeader, seal: Omit<PlanSeal, 'expiresAt'>, sealed: readonly SealedEntry[]) {
-  const altered = sealed.filter(({ entry, digest }) => digest !== entryDigest(entry)).map(({ entry }) => nameOf(entry));
+  const altered = sealed
+    .filter(({ entry, digest }) => digest !== entryDigest(entry))
+    .map(({ entry }) => instanceName(entry));
   if (altered.length > 0) {
     const more = altered.length > MOST_NAMED ? ` and ${altered.length - MOST_NAMED} more` : '';
     return `was altered: the entry of ${altered.slice(0, MOST_NAMED).join(', ')}${more}`;
@@ -53,10 +56,6 @@ export function whyAltered(header: PlanHeader, seal: Omit<PlanSeal, 'expiresAt'>
   }
   const entries = sealed.map(({ entry }) => entry);
   return planDigest(header, entries) === seal.digest ? null : 'was altered: its digest is not that of its contents';
-}
-
-function nameOf({ accountId, region, instanceId }: ActionEntry): string {
-  return `${accountId}/${region}/${instanceId}`;
 }
 
 function sha256(value: unknown): string {

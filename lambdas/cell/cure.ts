@@ -1,7 +1,7 @@
 /** Resizing instances that answer: waves, the canary first, and what each command came to. */
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { ActionEntry, Outcome, RunbookOutput } from '../../domain/contracts.ts';
-import type { CallError } from '../../domain/finding.ts';
+import { type CallError, says } from '../../domain/finding.ts';
 import { type HistoryEvent, nextHistory } from '../../domain/history.ts';
 import type { CellPorts, CommandResult, RunbookDocument } from '../../domain/ports.ts';
 import { diagnosisOf, type OutcomeMeta, outcomeOfRunbook, readRunbookOutput } from '../../domain/runbook-result.ts';
@@ -83,7 +83,7 @@ function judgeResult(
   }
   if (!result) {
     const error = errors[0];
-    const why = error ? `${error.call}: ${error.code}: ${error.message}` : 'SSM does not list it.';
+    const why = error ? says(error) : 'SSM does not list it.';
     return notRun(meta, `The command's result is not known. ${why}`, error?.next);
   }
   if (result.state === 'undelivered' || result.state === 'waiting' || result.state === 'cancelled') {

@@ -1,5 +1,5 @@
 /** Between two waves: may this run still act, and what becomes of those it may not act on any more. */
-import type { CallError } from '../../domain/finding.ts';
+import { says } from '../../domain/finding.ts';
 import { cellLease, instanceLeases } from '../../domain/lease.ts';
 import type { CellPorts, EntryRecord, HeldLease } from '../../domain/ports.ts';
 import { type Place, placeOf } from '../../domain/safety.ts';
@@ -52,10 +52,6 @@ export async function mayRestart(ports: CellPorts, input: CellInput, execution: 
 
 function closed(why: string): Closed {
   return { go: false, why };
-}
-
-function says({ call, code, message }: CallError): string {
-  return `${call}: ${code}: ${message}`;
 }
 
 /** Puts off instances that were about to be acted on; the next run looks at them again. */

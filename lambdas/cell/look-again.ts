@@ -1,7 +1,7 @@
 /** Aftercare: reading the limits of cured machines again, once for each proof. Changes nothing on them. */
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
-import { heldUnread, type SecondLook, secondLook } from '../../domain/aftercare.ts';
-import type { CallError, Proof } from '../../domain/finding.ts';
+import { heldUnread, type LimitReading, limitReading } from '../../domain/aftercare.ts';
+import { type CallError, type Proof, says } from '../../domain/finding.ts';
 import { nextHistory } from '../../domain/history.ts';
 import type { CellPorts, CommandResult, EntryRecord, RunbookDocument } from '../../domain/ports.ts';
 import { type OutcomeMeta, readRunbookOutput } from '../../domain/runbook-result.ts';
@@ -78,15 +78,15 @@ function readLook(
   result: CommandResult | undefined,
   errors: readonly CallError[],
   meta: OutcomeMeta,
-): SecondLook | { readonly why: string } {
+): LimitReading | { readonly why: string } {
   if (!result) {
     const error = errors[0];
-    return { why: error ? `${error.call}: ${error.code}: ${error.message}` : 'SSM does not list the command.' };
+    return { why: error ? says(error) : 'SSM does not list the command.' };
   }
   if (result.state !== 'succeeded' && result.state !== 'failed') {
     return { why: `The agent did not answer (${result.details}).` };
   }
   const read = readRunbookOutput(result.output ?? '');
   if (!read.ok) return { why: `What the runbook printed cannot be read: ${read.reason}.` };
-  return secondLook(proven, read.output, meta) ?? { why: `The runbook could not read it (${read.output.outcome}).` };
+  return limitReading(proven, read.output, meta) ?? { why: `The runbook could not read it (${read.output.outcome}).` };
 }

@@ -10,8 +10,8 @@ import { cellLease } from '../../domain/lease.ts';
 import type { CellMemory, CellPorts, EntryRecord, OpenCell, RunbookDocument } from '../../domain/ports.ts';
 import { nextCellMemory, resizeWaves } from '../../domain/safety.ts';
 import { addTally, durableRunner, type Runner } from '../durable.ts';
-import { CallFailedError, mustAnswer } from '../errors.ts';
-import { takeLease } from '../lease.ts';
+import { mustAnswer } from '../errors.ts';
+import { heldByAnother, takeLease } from '../lease.ts';
 import type { Tempo } from '../tempo.ts';
 import { assessInstances, resizeInstances } from './cure.ts';
 import { lookAgain } from './look-again.ts';
@@ -55,10 +55,8 @@ async function openRun(ports: CellPorts, input: CellInput, execution: string): P
   const memory = mustAnswer(await ports.ledger.getCellMemory(input.cell));
   if (input.mode === 'plan') return { ready: true, memory, document: null };
   const lease = await takeLease(ports.ledger, cellLease(input.cell), { runId: input.runId, execution });
-  if (!lease.ok) {
-    if (lease.error.call !== 'lease') throw new CallFailedError(lease.error);
-    return { ready: false, status: 'skipped', error: lease.error };
-  }
+  const other = heldByAnother(lease);
+  if (other) return { ready: false, status: 'skipped', error: other };
   const document = await ports.runCommand.resolveDocument();
   return document.ok
     ? { ready: true, memory, document: document.value }

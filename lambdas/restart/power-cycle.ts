@@ -1,7 +1,7 @@
 /** Bringing one machine down and back, each destructive call at most once, with the stop tag from before to after. */
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { RestartMethod } from '../../domain/contracts.ts';
-import type { CallError, InstanceFacts } from '../../domain/finding.ts';
+import { type CallError, type InstanceFacts, says } from '../../domain/finding.ts';
 import type { Answer, CellPorts } from '../../domain/ports.ts';
 import { atMostOnce, durableRunner, type Once } from '../durable.ts';
 import type { Tempo } from '../tempo.ts';
@@ -29,10 +29,6 @@ function failed(message: string, next: string, error: CallError | null = null): 
 
 function untouched(what: string, error: CallError): Failure {
   return { result: 'untouched', message: `It was not ${what}: ${says(error)}`, next: error.next, error };
-}
-
-function says(error: CallError): string {
-  return `${error.call}: ${error.code}: ${error.message}`;
 }
 
 /** What one look at the instance needs to tell the waiting loop. */

@@ -2,7 +2,7 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { Outcome, RestartMethod } from '../../domain/contracts.ts';
 import { evidenceKey } from '../../domain/evidence.ts';
-import type { CallError, Finding } from '../../domain/finding.ts';
+import { type CallError, type Finding, says } from '../../domain/finding.ts';
 import { type HistoryEvent, nextHistory } from '../../domain/history.ts';
 import { cellLease, instanceLease } from '../../domain/lease.ts';
 import type { CallTally, CellPorts, EntryRecord, OpenCell, RunbookDocument } from '../../domain/ports.ts';
@@ -15,9 +15,9 @@ import { conclude, withoutReading } from '../cell/record.ts';
 import { sendOnce, waitForEnd } from '../cell/run-runbook.ts';
 import { type CellInput, findingsOf, mergeErrors } from '../cell/survey.ts';
 import { addTally, durableRunner, NO_CALLS, type Runner } from '../durable.ts';
-import { CallFailedError, mustAnswer } from '../errors.ts';
+import { mustAnswer } from '../errors.ts';
 import { askGate } from '../gate.ts';
-import { type Holder, takeLease } from '../lease.ts';
+import { type Holder, heldByAnother, takeLease } from '../lease.ts';
 import type { Tempo } from '../tempo.ts';
 import { type PowerCycle, PowerCycler } from './power-cycle.ts';
 
@@ -49,14 +49,10 @@ export function restartWorkflow(openCell: OpenCell, tempo: Tempo) {
     const lease = instanceLease(input.cell, input.instanceId);
     const holder: Holder = { runId: input.runId, execution: context.executionContext.durableExecutionArn };
     const taken = await run.step('lease', () => takeLease(ports.ledger, lease, holder));
-    if (!taken.ok) {
-      if (taken.error.call !== 'lease') throw new CallFailedError(taken.error);
-      return finish(
-        run,
-        ports,
-        input,
-        declined(sentence(taken.error.message), 'Nothing: that run reports what it does.'),
-      );
+    const other = heldByAnother(taken);
+    if (other) {
+      const why = sentence(other.message);
+      return finish(run, ports, input, declined(why, 'Nothing: that run reports what it does.'));
     }
     try {
       const look = await run.step('second-look', () => lookAgain(ports, input, holder));
@@ -101,8 +97,7 @@ async function lookAgain(ports: CellPorts, input: RestartInput, holder: Holder):
   const before = JSON.parse(record.finding) as Finding;
   const described = await ports.fleet.describeInstances([input.instanceId]);
   if (!described.ok) {
-    const { call, code, message, next } = described.error;
-    return { go: 'no', why: `It could not be looked at again: ${call}: ${code}: ${message}`, next };
+    return { go: 'no', why: `It could not be looked at again: ${says(described.error)}`, next: described.error.next };
   }
   const instance = described.value[0];
   if (!instance) return { go: 'no', why: 'It does not exist any more.', next: '' };

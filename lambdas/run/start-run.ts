@@ -10,6 +10,7 @@ import {
   statusRequestSchema,
 } from '../../domain/contracts.ts';
 import { policyChanges } from '../../domain/drift.ts';
+import { says } from '../../domain/finding.ts';
 import type { Policy } from '../../domain/policy.ts';
 import type { Answer, EntryRecord, HubPorts, Page, RunRecord } from '../../domain/ports.ts';
 import { checkRequestAgainstPolicy, effectiveMode, mayPassBreaker } from '../../domain/safety.ts';
@@ -176,8 +177,7 @@ async function withoutReport(hub: HubPorts, record: RunRecord): Promise<{ ended:
   if (record.executionArn === undefined) return { ended: false, message: runs };
   const state = await hub.sweepState(record.executionArn);
   if (!state.ok) {
-    const { call, code, message, next } = state.error;
-    const unknown = `Whether its sweep still runs could not be read (${call}: ${code}: ${message}). ${next}`;
+    const unknown = `Whether its sweep still runs could not be read (${says(state.error)}). ${state.error.next}`;
     return { ended: false, message: `${runs} ${unknown}` };
   }
   const { status, endedAt, error } = state.value;

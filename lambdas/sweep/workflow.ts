@@ -3,7 +3,7 @@ import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { ActionEntry, CellReport, Gate, RunReport, RunRequest, TriageCode } from '../../domain/contracts.ts';
 import { SCHEMA } from '../../domain/contracts.ts';
 import { acts } from '../../domain/drift.ts';
-import { type CallError, type Cell, cellName } from '../../domain/finding.ts';
+import { type CallError, type Cell, cellName, instanceName } from '../../domain/finding.ts';
 import { type Policy, policyForCell } from '../../domain/policy.ts';
 import type { HubPorts, RunRecord } from '../../domain/ports.ts';
 import { isAffected, UNKNOWN_CODES } from '../../domain/totals.ts';
@@ -212,12 +212,11 @@ function withNamedButGone(whole: RunReport, asked: readonly string[]): RunReport
 
 /** What the plan wanted to act on and EC2 does not even describe any more. Where a cell failed, nobody knows. */
 function goneSince(plan: readonly ActionEntry[], { actions, cells }: RunReport): readonly ActionEntry[] {
-  const name = ({ accountId, region, instanceId }: ActionEntry) => `${accountId}/${region}/${instanceId}`;
-  const there = new Set(actions.map(name));
+  const there = new Set(actions.map(instanceName));
   return plan.filter(
     (entry) =>
       acts(entry) &&
-      !there.has(name(entry)) &&
+      !there.has(instanceName(entry)) &&
       cells.some((c) => c.status === 'done' && c.accountId === entry.accountId && c.region === entry.region),
   );
 }

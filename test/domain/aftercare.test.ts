@@ -1,4 +1,4 @@
-import { aftercareOf, heldUnread, knownUndone, limitIsDue, secondLook } from '../../domain/aftercare.ts';
+import { aftercareOf, heldUnread, knownUndone, limitIsDue, limitReading } from '../../domain/aftercare.ts';
 import type { ActionEntry, RunbookOutput, TriageCode } from '../../domain/contracts.ts';
 import type { InstanceHistory, Proof } from '../../domain/finding.ts';
 import { policySchema } from '../../domain/policy.ts';
@@ -139,7 +139,7 @@ describe('what was read', () => {
     [0, 8192],
     [8192, 0],
   ])('%i in the kernel and %i in the file: held', (effective, configured) => {
-    expect(secondLook(PROOF, output(effective, configured), meta)).toEqual({
+    expect(limitReading(PROOF, output(effective, configured), meta)).toEqual({
       outcome: {
         ...meta,
         result: 'held',
@@ -163,7 +163,7 @@ describe('what was read', () => {
     [0, 320, 'the limit was set back to 320 in /etc/audit/rules.d/audit.rules, which puppet manages'],
     [8191, 8192, 'the limit in force was set back to 8191, although /etc/audit/rules.d/audit.rules has 8192'],
   ])('%s in the kernel and %s in the file: reverted, and who did it', (effective, configured, what) => {
-    const look = secondLook(PROOF, output(effective, configured), meta);
+    const look = limitReading(PROOF, output(effective, configured), meta);
     expect(look?.outcome).toMatchObject({
       result: 'reverted',
       proven: false,
@@ -176,11 +176,11 @@ describe('what was read', () => {
 
   it('keeps what does not drain, and shows no control characters', () => {
     const drain = { auditd: 'frozen', logDirFreePercent: 0, suspended: false };
-    expect(secondLook(PROOF, output(8192, 8192, { drain }), meta)?.event).toMatchObject({
+    expect(limitReading(PROOF, output(8192, 8192, { drain }), meta)?.event).toMatchObject({
       diagnosis: '0 % of the log disk is free; auditd: frozen',
     });
     const hostile = output(320, 320, { rulesFile: '/etc/\u001b[2Jx', managedBy: 'pup\u202epet' });
-    expect(secondLook(PROOF, hostile, meta)?.outcome.message).toMatch(/in \/etc\/ \[2Jx, which pup pet manages/);
+    expect(limitReading(PROOF, hostile, meta)?.outcome.message).toMatch(/in \/etc\/ \[2Jx, which pup pet manages/);
   });
 
   it.each([
@@ -189,6 +189,6 @@ describe('what was read', () => {
     ['the kernel did not say', output(null, 8192)],
     ['nothing was read', output(null, null, { before: null })],
   ])('is nothing where %s', (_why, read) => {
-    expect(secondLook(PROOF, read, meta)).toBeNull();
+    expect(limitReading(PROOF, read, meta)).toBeNull();
   });
 });
