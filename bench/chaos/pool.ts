@@ -97,7 +97,11 @@ function asked(
       resolve(answer);
     };
     const onExit = (code: number | null, by: string | null) => settle({ died: by ?? `exit code ${code}` });
-    const onError = (error: Error) => settle({ died: error.message });
+    // A channel breaks when its process dies, sometimes before the exit is told; what it died of, only that says.
+    const onError = (error: Error) => {
+      if (worker.pid === undefined) settle({ died: error.message });
+      else worker.kill('SIGKILL');
+    };
     const onAbort = () => settle(null);
     if (worker.exitCode !== null || worker.signalCode !== null) return onExit(worker.exitCode, worker.signalCode);
     worker.on('message', settle).on('exit', onExit).on('error', onError);
