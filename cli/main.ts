@@ -1,5 +1,6 @@
 /** `audit-backlog`: the command line. Parses, hands over to a command, and turns what went wrong into one clear line. */
 import { Command, CommanderError } from 'commander';
+import { printable } from '../domain/printable.ts';
 import { InvalidInputError } from '../domain/validation.ts';
 import { addApply } from './commands/apply.ts';
 import { addDetect } from './commands/detect.ts';
@@ -7,7 +8,6 @@ import { addExplain } from './commands/explain.ts';
 import { addPlan } from './commands/plan.ts';
 import { addSimulate } from './commands/simulate.ts';
 import { EXIT, type ExitCode, UsageError } from './exit-codes.ts';
-import { printable } from './plain-text.ts';
 
 const EXAMPLES = `
 Examples:

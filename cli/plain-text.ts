@@ -1,12 +1,5 @@
-/** Text from outside (consoles, error messages, tags, file names) as a terminal may show it. */
-
-/** Everything that could move a cursor, colour, reorder or end a line. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu;
-
-/** One line without control characters: each run of them becomes a space. */
-export function printable(text: string): string {
-  return text.replace(UNPRINTABLE, ' ').toWellFormed();
-}
+/** Whole values and JSON as a terminal may show them, and lines broken to its width. */
+import { printable, UNPRINTABLE } from '../domain/printable.ts';
 
 /** The same value with every text in it, keys too, {@link printable}. */
 export function printableDeep<T>(value: T): T {

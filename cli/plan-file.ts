@@ -2,10 +2,10 @@
 import { accessSync, constants, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type PlanFile, planFileSchema, type RunReport, SCHEMA } from '../domain/contracts.ts';
+import { printable } from '../domain/printable.ts';
 import { parseInput } from '../domain/validation.ts';
 import { entryDigest, sealPlan, whyAltered } from '../lambdas/plan-digest.ts';
 import { UsageError } from './exit-codes.ts';
-import { printable } from './plain-text.ts';
 
 /**
  * What is written of a plan run.

@@ -6,6 +6,7 @@ import type { CellReport, RunReport } from '../domain/contracts.ts';
 import type { CallError } from '../domain/finding.ts';
 import { type Policy, policyForCell } from '../domain/policy.ts';
 import type { CellPorts, GateCheck, NewsPort, PowerPort, RunCommandPort } from '../domain/ports.ts';
+import { printable } from '../domain/printable.ts';
 import { checkRequestAgainstPolicy } from '../domain/safety.ts';
 import { InvalidInputError } from '../domain/validation.ts';
 import { sleep } from '../lambdas/aws/call.ts';
@@ -19,7 +20,6 @@ import { policyDigest } from '../lambdas/run/start-run.ts';
 import { allEntries, assembleReport } from '../lambdas/sweep/report.ts';
 import type { Tempo } from '../lambdas/tempo.ts';
 import { MemoryLedger } from './memory-ledger.ts';
-import { printable } from './plain-text.ts';
 import type { Progress } from './progress.ts';
 
 export interface PlanRequest {

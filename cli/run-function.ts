@@ -10,12 +10,12 @@ import {
   runReportSchema,
 } from '../domain/contracts.ts';
 import { says } from '../domain/finding.ts';
+import { printable } from '../domain/printable.ts';
 import { parseInput } from '../domain/validation.ts';
 import { createCaller, sleep } from '../lambdas/aws/call.ts';
 import { createHomeClients, type Wire } from '../lambdas/aws/clients.ts';
 import { createPacer } from '../lambdas/aws/pacer.ts';
 import { UsageError } from './exit-codes.ts';
-import { printable } from './plain-text.ts';
 import type { Progress } from './progress.ts';
 
 /** The function did not answer, or not as `run` does. What it was asked for may go on. */

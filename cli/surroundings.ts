@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { STSClient } from '@aws-sdk/client-sts';
 import { fromNodeProviderChain } from '@aws-sdk/credential-providers';
 import { type Policy, policySchema, regionSchema } from '../domain/policy.ts';
+import { printable } from '../domain/printable.ts';
 import { parseInput } from '../domain/validation.ts';
 import type { Wire } from '../lambdas/aws/clients.ts';
 import { UsageError } from './exit-codes.ts';
-import { printable } from './plain-text.ts';
 
 type Credentials = NonNullable<Wire['credentials']>;
 

@@ -4,6 +4,7 @@
  * Everything here is linear in the text: lines are found by scanning, expressions are anchored or bounded, and at most
  * {@link MAX_LINE} characters of a line are looked at.
  */
+import { UNPRINTABLE } from './printable.ts';
 
 /** Characters of a line that are looked at, after controls are removed. A kernel record has at most about 1,000. */
 const MAX_LINE = 4096;
@@ -192,11 +193,5 @@ export function cutMessage(text: string): string | null {
 
 /** Text that may be shown anywhere: no control, format or separator characters, at most 200 characters. */
 export function sanitize(text: string): string {
-  return text
-    .slice(0, 400)
-    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '')
-    .toWellFormed()
-    .trim()
-    .slice(0, 200)
-    .toWellFormed();
+  return text.slice(0, 400).replace(UNPRINTABLE, '').toWellFormed().trim().slice(0, 200).toWellFormed();
 }

@@ -9,6 +9,7 @@ import {
   type RunbookOutput,
   runbookOutputSchema,
 } from './contracts.ts';
+import { printable } from './printable.ts';
 
 /** More than SSM ever hands over (24,000 characters): what comes beyond is not looked at. */
 const LONGEST_OUTPUT = 64_000;
@@ -77,7 +78,7 @@ export function outcomeOfRunbook(output: RunbookOutput, meta: OutcomeMeta): Outc
   const unchanged = output.outcome === 'already-sufficient' && after === null;
   const final = unchanged ? before : after;
   const doubt = CLAIMS_TARGET.has(output.outcome) ? whyNotProven(output, final) : null;
-  const said = plainText(output.message);
+  const said = printable(output.message).trim();
   const result = doubt === null ? output.outcome : 'failed';
   const lostBefore = before?.lost ?? null;
   const lostAfter = final?.lost ?? null;
@@ -152,13 +153,13 @@ export function diagnosisOf(output: RunbookOutput): string | null {
 
 /** Who sets the limit back, and where: the file, and the manager that its header names. */
 export function setBackIn({ before, rulesFile, managedBy }: RunbookOutput): string {
-  const by = managedBy === null ? '' : `, which ${plainText(managedBy).slice(0, 40)} manages`;
+  const by = managedBy === null ? '' : `, which ${printable(managedBy).slice(0, 40)} manages`;
   return `the limit was set back to ${before?.configured ?? 'none'} in ${fileIn(rulesFile)}${by}`;
 }
 
 /** The rules file as it may be shown. */
 export function fileIn(rulesFile: string | null): string {
-  return plainText(rulesFile ?? 'its rules').slice(0, 200);
+  return printable(rulesFile ?? 'its rules').slice(0, 200);
 }
 
 function notDraining(drain: RunbookOutput['drain']): string[] {
@@ -169,15 +170,10 @@ function notDraining(drain: RunbookOutput['drain']): string[] {
     found.push(`${drain.logDirFreePercent} % of the log disk is free`);
   }
   if (drain.auditd !== null && !/^(running|active)$/i.test(drain.auditd)) {
-    found.push(`auditd: ${plainText(drain.auditd).slice(0, 100)}`);
+    found.push(`auditd: ${printable(drain.auditd).slice(0, 100)}`);
   }
   return found;
 }
 
 /** Below this auditd's space actions are near (Debian and Red Hat ship 25 to 75 MB on disks of GB). Unit: percent. */
 const SCARCE_PERCENT = 5;
-
-/** Control characters and what turns the direction of text are blanked: it is shown on terminals and pages. */
-function plainText(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]+/g, ' ').trim();
-}

@@ -1,7 +1,7 @@
 /** `audit-backlog apply`: a plan that somebody looked at, and nothing else. The deployed service does it. */
 import type { Command } from 'commander';
+import { printable } from '../../domain/printable.ts';
 import { EXIT, type ExitCode, exitCodeOf, UsageError } from '../exit-codes.ts';
-import { printable } from '../plain-text.ts';
 import { readPlanFile } from '../plan-file.ts';
 import { createProgress } from '../progress.ts';
 import { addFunctionOptions, type FunctionOptions, openRunFunction, tell, untilInterrupted } from './deployed.ts';

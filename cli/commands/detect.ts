@@ -3,8 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { detectReport, readEvidence } from '../../domain/evidence.ts';
+import { printable } from '../../domain/printable.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { jsonLine, printable } from '../plain-text.ts';
+import { jsonLine } from '../plain-text.ts';
 
 const STDIN = '-';
 

@@ -1,9 +1,10 @@
 /** `audit-backlog explain`: what a code means, from the very table that decides. */
 import type { Command } from 'commander';
 import { EVIDENCE_RULES, type EvidenceRule, explainRule } from '../../domain/evidence.ts';
+import { printable } from '../../domain/printable.ts';
 import { TRIAGE_TABLE, type TriageRow } from '../../domain/triage.ts';
 import { UsageError } from '../exit-codes.ts';
-import { jsonLine, printable, wrap } from '../plain-text.ts';
+import { jsonLine, wrap } from '../plain-text.ts';
 import { style } from '../style.ts';
 
 const CODE_WIDTH = 26;

@@ -3,9 +3,9 @@ import type { Command } from 'commander';
 import type * as z from 'zod';
 import { instanceIdSchema, type RunReport } from '../../domain/contracts.ts';
 import { regionSchema } from '../../domain/policy.ts';
+import { printable } from '../../domain/printable.ts';
 import { parseInput } from '../../domain/validation.ts';
 import { type ExitCode, exitCodeOf, UsageError } from '../exit-codes.ts';
-import { printable } from '../plain-text.ts';
 import { checkWritable, planFileOf, writePlanFile } from '../plan-file.ts';
 import { createProgress, type Progress } from '../progress.ts';
 import {
