@@ -58,6 +58,8 @@ export interface SimulatedServiceOptions {
   readonly home: { readonly accountId: string; readonly region: string };
   readonly faults?: Faults;
   readonly crashPlan?: CrashPlan;
+  /** From the death of an invocation to the next one. Unit: seconds. Default 1. */
+  readonly resumeDelaySeconds?: number;
   readonly quotas?: QuotaTable;
   /** Default: as on AWS. */
   readonly tempo?: Tempo;
@@ -104,6 +106,7 @@ export class SimulatedService {
       ...home,
       log: this.log,
       ...(options.crashPlan ? { crashPlan: options.crashPlan } : {}),
+      ...(options.resumeDelaySeconds === undefined ? {} : { resumeDelaySeconds: options.resumeDelaySeconds }),
     });
     this.engine = engine;
     this.cloud = new EmbeddedCloud({

@@ -43,9 +43,9 @@ export function mayPassBreaker(request: RunRequest, plan: RunRequest | null): bo
 
 /** What the breaker counts in one cell during one sweep. */
 export interface BreakerCounts {
-  /** Running instances in scope; null as long as the listing is not done (the silent pass): then the last sweep's count is taken. */
+  /** Running instances in scope; null where they are not all listed (silent pass, run on a part): then the last sweep's count is taken. */
   readonly instances: number | null;
-  /** Instances the filters of the silent pass named: agent lost or status check impaired. */
+  /** Running instances in scope whose agent is lost or whose status check is impaired: what the filtered listings name. */
   readonly suspects: number;
   /** Affected so far, without those that are already handled: a cured machine's old console lines are no storm. */
   readonly affected: number;
@@ -73,7 +73,7 @@ function stormsIn(counts: BreakerCounts, previous: CellMemory | null, policy: Po
   const { affectedCount, affectedPercent, newlySilentPercent } = policy.breaker;
   const instances = counts.instances ?? previous?.instances ?? 0;
   const bound = Math.max(affectedCount, (instances * affectedPercent) / 100);
-  const of = `of ${instances} instances, more than ${bound}`;
+  const of = `${instances === 0 ? 'instances' : `of ${instances} instances`}, more than ${bound}`;
   const reasons: string[] = [];
   if (counts.suspects > bound) reasons.push(`${counts.suspects} ${of}, are lost or impaired at once`);
   if (counts.affected > bound) reasons.push(`${counts.affected} ${of}, overflow at once`);

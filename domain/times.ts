@@ -11,6 +11,11 @@ export function millisOf(iso: string | null): number | null {
   return Number.isNaN(millis) ? null : millis;
 }
 
+/** Seconds from one time to another, not rounded; NaN where one cannot be read, which is within no bound. */
+export function secondsBetween(from: string, to: string): number {
+  return (Date.parse(to) - Date.parse(from)) / 1000;
+}
+
 /**
  * Whether `iso` lies at most `windowMs` before `now`, the bound included. A time after `now`, or one that cannot be
  * read, counts as recent: these counts only ever forbid something, and forbidding is the closed side.

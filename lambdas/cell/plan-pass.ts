@@ -9,6 +9,7 @@ import { mustAnswer } from '../errors.ts';
 import type { Tempo } from '../tempo.ts';
 import { type JudgedPage, judgePage } from './judge.ts';
 import { type CellInput, EMPTY_PAGE, mergeErrors, type Source, type SurveyPage, surveyPage } from './survey.ts';
+import { type CellSuspects, countSuspects } from './suspects.ts';
 
 /** What a pass found worth doing, in order of instance id. */
 export interface PassPlan {
@@ -23,6 +24,8 @@ export interface PassPlan {
 export interface CellState {
   readonly seen: SurveyPage;
   readonly suspects: number;
+  /** Of the whole cell, where the run is on a part of it and may restart; null otherwise. */
+  readonly wholeCell: Pick<CellSuspects, 'suspects' | 'silent'> | null;
   readonly errors: readonly CallError[];
   readonly tally: CallTally;
   readonly breaker: Breaker;
@@ -65,6 +68,7 @@ export function freshState(input: CellInput): CellState {
   return {
     seen: EMPTY_PAGE,
     suspects: 0,
+    wholeCell: null,
     errors: [],
     tally: NO_CALLS,
     breaker: { open: false, reason: null },
@@ -78,13 +82,21 @@ export function passesOf(input: CellInput): readonly EntryRecord['pass'][] {
   return input.instanceIds === null ? ['silent', 'rest'] : ['rest'];
 }
 
+/** Whether the run looks at the whole cell, and so knows how large it is and what is usual there. */
+export function isWhole({ instanceIds, tags }: CellInput): boolean {
+  return instanceIds === null && tags === null;
+}
+
 /** What the breaker counts, as it stands after a pass. */
 export function countsOf(state: CellState, pass: EntryRecord['pass']): BreakerCounts {
+  const { seen, wholeCell } = state;
+  const agentsUnread = state.errors.some((e) => e.call === 'ssm:DescribeInstanceInformation');
   return {
-    instances: pass === 'silent' ? null : state.seen.instances - state.seen.outOfScope,
-    suspects: state.suspects,
-    affected: state.seen.affected - (state.seen.codes['already-handled'] ?? 0),
-    silent: state.errors.some((e) => e.call === 'ssm:DescribeInstanceInformation') ? null : state.seen.silent,
+    // The size of a part says nothing of the cell's.
+    instances: pass === 'silent' || wholeCell !== null ? null : seen.instances - seen.outOfScope,
+    suspects: wholeCell?.suspects ?? state.suspects,
+    affected: seen.affected - (seen.codes['already-handled'] ?? 0),
+    silent: agentsUnread ? null : wholeCell === null ? seen.silent : wholeCell.silent,
   };
 }
 
@@ -126,11 +138,19 @@ export async function planPass(
     errors: mergeErrors(before.errors, found.errors),
     tally: addTally(before.tally, found.tally),
   };
-  const whole = input.instanceIds === null && input.tags === null;
+  if (!isWhole(input) && state.wholeCell === null && mayRestartAny(input)) {
+    const { suspects, silent, errors, tally } = await countSuspects(run, ports, input, tempo);
+    state = {
+      ...state,
+      wholeCell: { suspects, silent },
+      errors: mergeErrors(state.errors, errors),
+      tally: addTally(state.tally, tally),
+    };
+  }
   const breaker = breakerFor(countsOf(state, pass), memory, input.policy);
   const allowed = restartBudget(
     input.policy.restart,
-    whole && pass === 'rest' ? seen.running : (memory?.instances ?? null),
+    isWhole(input) && pass === 'rest' ? seen.running : (memory?.instances ?? null),
     input.maxRestarts ?? undefined,
   );
   state = { ...state, breaker, budget: { ...state.budget, restartsLeft: Math.max(0, allowed - state.restarts) } };
@@ -157,6 +177,11 @@ export async function planPass(
     if (cursor === null) break;
   }
   return { state: { ...state, restarts: state.restarts + plan.restart.length }, plan };
+}
+
+/** Whether anything but the breaker could let this run restart a machine. */
+function mayRestartAny({ policy, maxRestarts }: CellInput): boolean {
+  return policy.restart.policy !== 'never' && maxRestarts !== 0;
 }
 
 /** How often each code was given in the end: the ledger's entries, and the healthy ones that have none. */

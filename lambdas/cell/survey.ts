@@ -28,8 +28,10 @@ export interface CellInput {
   readonly pastBreaker: boolean;
 }
 
+/** The listings that EC2 and SSM filter. */
+export type FilteredSource = 'lost-agents' | 'impaired';
 /** Where a page of instances comes from. */
-export type Source = 'lost-agents' | 'impaired' | 'all' | 'named';
+export type Source = FilteredSource | 'all' | 'named';
 
 /** Small enough that a page ends within an invocation even when its calls time out. */
 export const SURVEY_PAGE_SIZE = 100;
@@ -91,6 +93,15 @@ async function pageOfInstances(
     const next = from + SURVEY_PAGE_SIZE;
     return { ok: true, value: { items: answer.value, cursor: next < ids.length ? String(next) : null } };
   }
+  return filteredInstances(ports, source, cursor);
+}
+
+/** One page of the silent pass: whose agent is lost, or whose status check is impaired. */
+export async function filteredInstances(
+  ports: CellPorts,
+  source: FilteredSource,
+  cursor: string | null,
+): Promise<Answer<Page<InstanceFacts>>> {
   const list = source === 'impaired' ? ports.fleet.listImpaired : ports.fleet.listLostAgents;
   const ids = await list.call(ports.fleet, cursor);
   if (!ids.ok) return ids;
@@ -106,7 +117,7 @@ async function inChunks<T, R>(items: readonly T[], size: number, work: (item: T)
 }
 
 /** Whether a row before the console decides, so that its console is not read at all. */
-function decidedWithoutConsole(instance: InstanceFacts, outOfScope: string | null, policy: Policy): boolean {
+export function decidedWithoutConsole(instance: InstanceFacts, outOfScope: string | null, policy: Policy): boolean {
   const optedOut = instance.tags[policy.tags.optOut]?.trim().toLowerCase() === 'disabled';
   return outOfScope !== null || instance.platform !== 'linux' || instance.state !== 'running' || optedOut;
 }

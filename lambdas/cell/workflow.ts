@@ -20,6 +20,7 @@ import {
   countsOf,
   finalCodes,
   freshState,
+  isWhole,
   type PassPlan,
   passesOf,
   planPass,
@@ -145,7 +146,7 @@ async function conclude(
 ): Promise<CellResult> {
   const report = await run.step('conclude', async () => {
     // A run on a part of the cell says nothing about how many are usual there.
-    if (status === null && input.instanceIds === null && input.tags === null) {
+    if (status === null && isWhole(input)) {
       const next = nextCellMemory(memory, countsOf(state, 'rest'), input.policy, ports.clock.now());
       mustAnswer(await ports.ledger.putCellMemory(input.cell, next));
     }

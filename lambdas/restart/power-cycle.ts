@@ -3,6 +3,7 @@ import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { RestartMethod } from '../../domain/contracts.ts';
 import { type CallError, type InstanceFacts, says } from '../../domain/finding.ts';
 import type { Answer, CellPorts } from '../../domain/ports.ts';
+import { secondsBetween } from '../../domain/times.ts';
 import { atMostOnce, durableRunner, type Once } from '../durable.ts';
 import type { Tempo } from '../tempo.ts';
 
@@ -41,9 +42,14 @@ interface Look {
 export interface BeforePower {
   /** Keeps the attempt. */
   readonly remember: () => Promise<void>;
-  /** Why the call must not be made any more; null: it may. Asked in the very step that makes it. */
+  /** Why the call must not be made any more; null: it may. The call is made within {@link ALLOWED_SECONDS} of the answer. */
   readonly whyNot: () => Promise<string | null>;
 }
+
+/** An answer that nothing forbids the call is good for so long; after a crash it may be old. Unit: seconds. */
+const ALLOWED_SECONDS = 30;
+/** So often it is asked anew whether the call may be made, before it is given up. */
+const MOST_ASKED = 5;
 
 /** Runs the power cycle of one instance. */
 export class PowerCycler {
@@ -68,18 +74,27 @@ export class PowerCycler {
     return method === 'reboot' ? this.#reboot(before) : this.#stopAndStart(before);
   }
 
-  /** A call that takes the machine down, begun at most once and only if nothing forbids it in that moment. */
+  /**
+   * A call that takes the machine down, begun at most once and only if nothing forbids it. Asking is a step of its own,
+   * so that what begins at most once is the call alone: a crash while asking leaves no doubt whether it was made.
+   */
   async #takeDown(
     name: string,
     { whyNot }: BeforePower,
     call: () => Promise<Answer<null>>,
   ): Promise<Once<Answer<null>> | Forbidden> {
-    const once = await atMostOnce<Answer<null> | Forbidden>(this.#context, name, async () => {
-      const why = await whyNot();
-      return why === null ? call() : { result: 'forbidden', why };
-    });
-    if (!once.done) return once;
-    return 'result' in once.value ? once.value : { done: true, value: once.value };
+    const { clock } = this.#ports;
+    for (let n = 0; n < MOST_ASKED; n++) {
+      const asked = await this.#step(`${name}-allowed-${n}`, async () => ({ why: await whyNot(), at: clock.now() }));
+      if (asked.why !== null) return { result: 'forbidden', why: asked.why };
+      const once = await atMostOnce<Answer<null> | 'too-old'>(this.#context, `${name}-${n}`, async () =>
+        secondsBetween(asked.at, clock.now()) <= ALLOWED_SECONDS ? call() : 'too-old',
+      );
+      if (!once.done) return once;
+      if (once.value !== 'too-old') return { done: true, value: once.value };
+    }
+    const why = `It was interrupted ${MOST_ASKED} times between the question whether it may be taken down and the call.`;
+    return { result: 'forbidden', why };
   }
 
   async #stopAndStart(before: BeforePower): Promise<PowerCycle> {

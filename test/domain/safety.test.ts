@@ -90,7 +90,12 @@ describe('the breaker', () => {
     ['11 of 100 affected', { affected: 11 }, null, /^11 of 100 instances, more than 10, overflow at once$/],
     ['50 of 1000 affected', { instances: 1000, affected: 50 }, null, null],
     ['51 of 1000 affected', { instances: 1000, affected: 51 }, null, /51 of 1000/],
-    ['11 suspects of an unknown number', { instances: null, suspects: 11 }, null, /11 of 0 .*lost or impaired/],
+    [
+      '11 suspects of an unknown number',
+      { instances: null, suspects: 11 },
+      null,
+      /^11 instances, more than 10, .*lost or impaired/,
+    ],
     ['50 suspects of 1000 in the last sweep', { instances: null, suspects: 50 }, memory({ silent: 50 }), null],
     ['51 suspects of 1000 in the last sweep', { instances: null, suspects: 51 }, memory({ silent: 50 }), /51 of 1000/],
     ['100 more silent than in the last sweep', { instances: 1000, silent: 120 }, memory(), null],

@@ -3,10 +3,12 @@
  * what is needed; when it is over the breaker closes by itself.
  */
 import type { RunReport } from '../../domain/contracts.ts';
+import type { Faults } from '../../simulator/faults.ts';
 import { HOUR, hung, MINUTE, overflowed } from '../../simulator/kinds/kind.ts';
 import {
   APPLY,
   actionOn,
+  HOME,
   healthyMachine,
   hungMachine,
   inSmallWorld,
@@ -197,5 +199,70 @@ test('many agents that went silent at once are SSM or the network: the one that 
     expect(actionOn(report, world, 'hung')).toMatchObject({ action: 'leave', code: 'breaker-open' });
     expect(powerCalls(world)).toBe(0);
     expect(world.messages()[0]).toMatch(/To restart this one all the same: send \{"mode":"plan"/);
+  });
+});
+
+describe('a run on a part of a cell, before any sweep has seen the storm', () => {
+  const policy = { ...APPLY, restart: { maxPercent: 20 } };
+  const tagged = Object.fromEntries(
+    Object.entries(stormy()).map(([name, machine]) => {
+      const tags = { ...machine.instance?.tags, ...(name === 'hung-1' ? { Team: 'db' } : {}) };
+      return [name, { ...machine, instance: { ...machine.instance, tags } }];
+    }),
+  );
+
+  test.each([
+    ['names one machine', (world: SmallWorld) => ({ mode: 'apply' as const, instanceIds: [world.id('hung-1')] })],
+    ['asks for one by tag', () => ({ mode: 'apply' as const, tags: { Team: ['db'] } })],
+  ])('sees it all the same, where it %s', (_how, request) =>
+    inSmallWorld({ machines: tagged, policy }, async (world) => {
+      const report = await world.run(request(world));
+      expect(report.totals).toMatchObject({ instances: 1, affected: 1, left: 1, restarted: 0 });
+      expect(breakerOf(report)).toEqual({ open: true, reason: expect.stringMatching(BREAKER) });
+      expect(actionOn(report, world, 'hung-1')).toMatchObject({ action: 'leave', code: 'breaker-open' });
+      expect(powerCalls(world)).toBe(0);
+      // It says nothing of the cell to the next sweep, which sees the storm itself.
+      expect(await world.service.hub.ledger.getCellMemory(HOME)).toMatchObject({ value: { breakerOpen: false } });
+    }),
+  );
+
+  test('cures what is reachable without asking how many hang', () =>
+    inSmallWorld({ machines: tagged, policy: { ...policy, restart: { policy: 'never' } } }, async (world) => {
+      const report = await world.run({ mode: 'apply', instanceIds: [world.id('sick-1')] });
+      expect(report.totals).toMatchObject({ instances: 1, resized: 1 });
+      expect(world.attempts('DescribeInstanceStatus')).toBe(1);
+    }));
+
+  test.each(['ec2:DescribeInstanceStatus', 'ssm:DescribeInstanceInformation'])(
+    'restarts nobody where %s of the whole cell cannot be read',
+    (call) => {
+      const [service = '', action = ''] = call.split(':');
+      const faults: Faults = {
+        strike: (request) =>
+          request.service === service && request.action === action && JSON.stringify(request.params).includes('Filter')
+            ? { name: 'unreadable listing', kind: 'denied' }
+            : null,
+      };
+      const machines = { one: hungMachine(), ...fleetOf('well', 5, healthyMachine()) };
+      return inSmallWorld({ machines, policy, faults }, async (world) => {
+        const report = await world.run({ mode: 'apply', instanceIds: [world.id('one')] });
+        expect(report.complete).toBe(false);
+        expect(report.cells[0]?.errors.map((e) => e.call)).toContain(call);
+        expect(breakerOf(report)).toEqual({ open: true, reason: 'how many agents are lost could not be read' });
+        expect(powerCalls(world)).toBe(0);
+      });
+    },
+  );
+
+  test('restarts one of a few that hang, each of which both listings name', () => {
+    const both = { ...hungMachine(), guest: hung(NOW, { impairs: true }) };
+    const machines = { ...fleetOf('hung', 6, both), ...fleetOf('well', 5, healthyMachine()) };
+    return inSmallWorld({ machines, policy }, async (world) => {
+      const report = await world.run({ mode: 'apply', instanceIds: [world.id('hung-2')] });
+      expect(breakerOf(report)).toEqual({ open: false, reason: null });
+      expect(report.totals).toMatchObject({ instances: 1, restarted: 1 });
+      expect(world.instance('hung-1').state).toBe('running');
+      for (const name of ['hung-1', 'hung-3']) expect(world.power(name)).toEqual([]);
+    });
   });
 });
