@@ -1,7 +1,7 @@
 /** Bringing one machine down and back, each destructive call at most once, with the stop tag from before to after. */
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { RestartMethod } from '../../domain/contracts.ts';
-import { type CallError, type InstanceFacts, says } from '../../domain/finding.ts';
+import { type CallError, type ConsoleReading, type InstanceFacts, says } from '../../domain/finding.ts';
 import type { Answer, CellPorts } from '../../domain/ports.ts';
 import { secondsBetween } from '../../domain/times.ts';
 import { atMostOnce, durableRunner, type Once } from '../durable.ts';
@@ -38,6 +38,12 @@ interface Look {
   readonly stateReason: string | null;
 }
 
+/** Whether a console shows a boot that it did not show before. */
+function showsNewBoot(before: ConsoleReading, after: ConsoleReading): boolean {
+  if (before.status !== 'read' || after.status !== 'read') return false;
+  return after.evidence.boots > before.evidence.boots || after.evidence.currentBoot === false;
+}
+
 /** What is asked and done right before a power call that takes a machine down. */
 export interface BeforePower {
   /** Keeps the attempt. */
@@ -48,6 +54,11 @@ export interface BeforePower {
 
 /** An answer that nothing forbids the call is good for so long; after a crash it may be old. Unit: seconds. */
 const ALLOWED_SECONDS = 30;
+/**
+ * EC2 resets a machine that has not gone down four minutes after it was asked to reboot ("Reboot your instance", EC2 user
+ * guide), and a minute more for what was late. Unit: seconds.
+ */
+const RESET_SECONDS = 300;
 /** So often it is asked anew whether the call may be made, before it is given up. */
 const MOST_ASKED = 5;
 
@@ -198,24 +209,31 @@ export class PowerCycler {
     await before.remember();
     const consoleBefore = await this.#step('console-before', () => this.#ports.console.read(this.#instanceId, null));
     for (const name of ['reboot', 'reboot-again']) {
-      const since = await this.#now(`${name}-time`);
       const once = await this.#takeDown(name, before, () => this.#ports.power.reboot(this.#instanceId));
       if ('result' in once) return once;
       if (once.done && !once.value.ok && !once.value.lost) return untouched('rebooted', once.value.error);
-      const back = await this.#waitForAgent(since, name);
+      await this.#waitForReset(name, consoleBefore);
+      const back = await this.#waitForAgent(await this.#now(`${name}-since`), name);
       if (back.result === 'back' || (once.done && once.value.ok)) return back;
       const after = await this.#step(`${name}-look`, () => this.#ports.console.read(this.#instanceId, null));
-      const rebooted =
-        consoleBefore.status !== 'read' ||
-        after.status !== 'read' ||
-        after.evidence.boots > consoleBefore.evidence.boots ||
-        after.evidence.currentBoot === false;
-      if (rebooted) return back;
+      const unread = consoleBefore.status !== 'read' || after.status !== 'read';
+      if (unread || showsNewBoot(consoleBefore, after)) return back;
     }
     return failed(
       'Nobody saw the answer to two requests for a reboot, and the machine shows no new boot.',
       'Reboot it by hand (aws ec2 reboot-instances); the next run looks again.',
     );
+  }
+
+  /**
+   * Until a new boot stands on the console, or EC2 must have reset the machine: one that hangs may come to itself while EC2
+   * still waits for it to go down, and what answers then is about to be reset under whatever runs on it.
+   */
+  async #waitForReset(name: string, consoleBefore: ConsoleReading): Promise<void> {
+    await this.#poll(`${name}-reset`, RESET_SECONDS, async () => {
+      const now = await this.#ports.console.read(this.#instanceId, null);
+      return showsNewBoot(consoleBefore, now) ? { shown: true } : null;
+    });
   }
 
   async #waitForAgent(since: string, name = 'agent'): Promise<PowerCycle> {
