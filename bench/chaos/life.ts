@@ -147,7 +147,7 @@ async function liveOnce(world: World, crashPlan: CrashPlan, { plant = {}, onEven
       reports,
       mutatingCalls: cloud.mutatingCalls,
     });
-    const outcomes = outcomesOf(instances, history);
+    const outcomes = outcomesOf(instances, history, reports);
     return {
       found: [...found, ...againChanges(machines, instances, history)],
       faults: history.faults,
