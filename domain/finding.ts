@@ -86,7 +86,7 @@ export interface CallError {
   readonly kind: 'definitive' | 'capacity' | 'failed';
 }
 
-/** What only a machine that may be stopped is asked about (triage rows 15 and 16). */
+/** What only a machine that would be restarted is asked about (triage rows 12, 15 and 16). */
 export interface PreflightFacts {
   /** Instance store volumes attached or of its type; null: could not be read. */
   readonly instanceStore: boolean | null;
@@ -101,6 +101,9 @@ export interface PreflightFacts {
   readonly keys: 'none-needed' | 'enabled' | 'disabled' | 'not-grantable' | 'unreadable';
   /** The key that {@link keys} is about, where it is about one. */
   readonly key?: string;
+  /** A target group whose load balancer has an answer from its programs; empty: none has, or policy does not ask
+   * (`restart.signsOfLife`); null: could not be read. */
+  readonly healthyTargetGroups: readonly string[] | null;
 }
 
 /** A proven outcome: for which evidence, which target, and when (ISO 8601). */

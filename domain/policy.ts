@@ -79,6 +79,10 @@ const spreadSchema = z.strictObject({
     .describe('Machines down at once that have the same value of that tag; without the tag there is no such bound.'),
 });
 
+/** What policy may name as a sign of life beside new lines on the console (triage row 12). */
+export const SIGNS_OF_LIFE = ['healthy-target'] as const;
+export type SignOfLife = (typeof SIGNS_OF_LIFE)[number];
+
 const restartFields = {
   policy: z
     .enum(['never', 'tagged', 'any'])
@@ -95,9 +99,11 @@ const restartFields = {
   maxAttempts: z.number().int().min(1).max(10).describe('Restarts of one instance within the cool-down.'),
   coolDownHours: z.number().int().min(1).max(720).describe('Cool-down. Unit: hours.'),
   signsOfLife: z
-    .array(z.string())
-    .max(0, 'no check beyond the console is built in yet: leave the list empty')
-    .describe('Further checks that forbid a restart when they say that the machine is alive.'),
+    .array(z.enum(SIGNS_OF_LIFE))
+    .max(SIGNS_OF_LIFE.length)
+    .describe(
+      'Checks beside the console that forbid a restart when they say that the machine is alive, or cannot be read. healthy-target: an HTTP or HTTPS health check of a load balancer passes.',
+    ),
 };
 
 const restartSchema = z.strictObject({

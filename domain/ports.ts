@@ -13,7 +13,7 @@ import type {
   PreflightFacts,
   StatusCheck,
 } from './finding.ts';
-import type { Policy } from './policy.ts';
+import type { Policy, SignOfLife } from './policy.ts';
 
 /** A value, or the call that failed for good with its next step. Throttles were already retried inside. */
 export type Answer<T> =
@@ -55,8 +55,8 @@ export interface FleetPort {
   statusChecks(instanceIds: readonly string[]): Promise<Answer<ReadonlyMap<string, StatusCheck>>>;
   /** Agents of these instances; one that SSM does not name is not managed and missing from the map. */
   agents(instanceIds: readonly string[]): Promise<Answer<ReadonlyMap<string, AgentFacts>>>;
-  /** What a stop would lose or meet. What could not be read is said in the facts themselves. */
-  preflight(instance: InstanceFacts): Promise<PreflightFacts>;
+  /** What a stop would lose or meet, and the signs of life that policy names. What could not be read is said in the facts. */
+  preflight(instance: InstanceFacts, signsOfLife: readonly SignOfLife[]): Promise<PreflightFacts>;
 }
 
 /** Reading consoles. */

@@ -129,9 +129,12 @@ const ROWS: { readonly [C in TriageCode]: Omit<TriageRow, 'code'> } = {
   },
   'sign-of-life': {
     row: 12,
-    when: 'new user-space lines came between two reads of its console, or no second read could exclude them',
+    when: 'new user-space lines came between two reads of its console, a check that policy names says so (restart.signsOfLife), or it could not be excluded',
     actions: ['leave'],
-    explanation: 'A machine whose programs still write is alive, and a restart would hurt it.',
+    explanation:
+      'A machine whose programs still write is alive, and a restart would hurt it. With healthy-target in ' +
+      'restart.signsOfLife, so is one that passes the HTTP or HTTPS health check of a load balancer; a TCP check proves ' +
+      'only its kernel.',
     next: 'Restore the SSM agent (or the network to SSM); the next run then cures it without a restart.',
   },
   'silent-too-short': {

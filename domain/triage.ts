@@ -4,7 +4,7 @@
  */
 import { type Action, type RestartMethod, TRIAGE_CODES, type TriageCode } from './contracts.ts';
 import { type Evidence, evidenceKey } from './evidence.ts';
-import { type ConsoleReading, cellName, type Finding, type InstanceHistory } from './finding.ts';
+import { type ConsoleReading, cellName, type Finding, type InstanceHistory, type PreflightFacts } from './finding.ts';
 import { ownerTagsOf } from './owners.ts';
 import type { Policy } from './policy.ts';
 import { type StopHazard, whatAStopLoses } from './preflight.ts';
@@ -168,12 +168,24 @@ const LATE_RULES: { readonly [C in LateCode]: (s: Situation) => Verdict | null }
       ? null
       : leave(`It is ${silence(s.reach)}, but nothing says that the machine hangs.`);
   },
-  'sign-of-life': ({ reading }) => {
+  'sign-of-life': ({ reading, finding: { preflight } }) => {
     if (reading.newUserSpaceLines === null) {
       return leave('Its console was read once only, so a sign of life cannot be excluded.');
     }
-    if (reading.newUserSpaceLines <= 0) return null;
-    return leave(`Its programs wrote ${reading.newUserSpaceLines} new console lines between two reads: it is alive.`);
+    if (reading.newUserSpaceLines > 0) {
+      return leave(`Its programs wrote ${reading.newUserSpaceLines} new console lines between two reads: it is alive.`);
+    }
+    const groups = preflight === null ? [] : preflight.healthyTargetGroups;
+    if (groups === null) {
+      return leave(
+        'Whether a load balancer has an answer from it could not be read, so a sign of life cannot be excluded.',
+        'See that elasticloadbalancing:DescribeTargetGroups and DescribeTargetHealth may be called; the next run asks again.',
+      );
+    }
+    const [group] = groups;
+    return group === undefined
+      ? null
+      : leave(`Its programs answer the health checks of the target group ${group}: it is alive.`);
   },
   'silent-too-short': (s) => {
     const { silentMinutes } = s.reach;
@@ -242,7 +254,7 @@ const LATE_CODES = TRIAGE_CODES.filter((code): code is LateCode => Object.hasOwn
  * second look before a restart is this very function on fresh facts.
  *
  * `restart-then-resize` is only ever given when the console was read twice ({@link needsSecondReading}) and what a stop
- * would lose was looked at ({@link needsPreflight}); without them the answer is `leave`.
+ * would lose, with the signs of life that policy names, was looked at ({@link needsPreflight}); without them the answer is `leave`.
  * @throws ConsoleNotReadError when row 1 does not decide and the console was not read.
  */
 export function triage(input: TriageInput): Decision {
@@ -269,7 +281,7 @@ export function needsSecondReading(input: TriageInput): boolean {
   return triageRow(triage(input).code).row >= 12 && console.status === 'read' && console.newUserSpaceLines === null;
 }
 
-/** True when nothing before row 15 decides and what a stop would lose was not looked at: look, then judge again. */
+/** True when nothing before row 15 decides and {@link PreflightFacts} were not read: read them, then judge again. */
 export function needsPreflight(input: TriageInput): boolean {
   return input.finding.preflight === null && triageRow(triage(input).code).row >= 15;
 }

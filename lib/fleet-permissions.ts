@@ -77,6 +77,23 @@ export function readFleet(fleet: Fleet): Permission[] {
   ];
 }
 
+/** The signs of life that policy names beside the console, asked before a restart. */
+export function readSignsOfLife(fleet: Fleet): Permission[] {
+  const { restart, overrides } = fleet.policy;
+  const named = [restart, ...overrides.map((override) => override.restart)].flatMap((r) => r.signsOfLife ?? []);
+  if (!named.includes('healthy-target')) return [];
+  return [
+    {
+      sid: 'ReadTargets',
+      reason:
+        'Before a restart, where restart.signsOfLife names healthy-target: whether a load balancer has an answer from the machine. Elastic Load Balancing takes no resource for these calls: narrowed to the regions in scope.',
+      actions: ['elasticloadbalancing:DescribeTargetGroups', 'elasticloadbalancing:DescribeTargetHealth'],
+      resources: ['*'],
+      conditions: inRegions(fleet),
+    },
+  ];
+}
+
 /** Pinning the document that a sweep sends. */
 export function readDocument(fleet: Fleet): Permission[] {
   return [

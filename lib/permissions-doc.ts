@@ -30,9 +30,14 @@ export const PERMISSIONS_DOC = join(import.meta.dirname, '..', 'docs', 'permissi
 const NEXT: Readonly<Partial<Record<FunctionName, FunctionName>>> = { run: 'sweep', sweep: 'cell', cell: 'restart' };
 const DURABLE: readonly FunctionName[] = ['sweep', 'cell', 'restart'];
 
-/** The whole text, for a policy with everything in it: calendars, alarms, another account. */
+/** The whole text, for a policy with everything in it: calendars, alarms, signs of life, another account. */
 export function permissionsDocument(): string {
-  const policy = policySchema.parse({ mode: 'apply', calendars: ['<calendar>'], blockingAlarms: ['<alarm>'] });
+  const policy = policySchema.parse({
+    mode: 'apply',
+    calendars: ['<calendar>'],
+    blockingAlarms: ['<alarm>'],
+    restart: { signsOfLife: ['healthy-target'] },
+  });
   const fleet: Fleet = {
     partition: 'aws',
     accountId: '<account>',

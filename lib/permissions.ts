@@ -9,6 +9,7 @@ import {
   readDocument,
   readFleet,
   readMarked,
+  readSignsOfLife,
   runCommand,
   statusTag,
 } from './fleet-permissions.ts';
@@ -51,6 +52,7 @@ export function permissionsOf(name: FunctionName, hub: Hub, fleet: Fleet | null)
     case 'cell':
       return [
         ...own(readFleet),
+        ...own(readSignsOfLife),
         ...own(readDocument),
         ...acting(runCommand),
         ...acting(statusTag),
@@ -64,6 +66,7 @@ export function permissionsOf(name: FunctionName, hub: Hub, fleet: Fleet | null)
     case 'restart':
       return [
         ...own(readFleet),
+        ...own(readSignsOfLife),
         ...acting(power),
         ...acting(runCommand),
         ...acting(statusTag),
@@ -86,6 +89,7 @@ export function permissionsOf(name: FunctionName, hub: Hub, fleet: Fleet | null)
 export function memberPermissions(fleet: Fleet): Permission[] {
   const rows = [
     ...readFleet(fleet),
+    ...readSignsOfLife(fleet),
     ...readDocument(fleet),
     ...(fleet.policy.mode === 'apply' ? [...runCommand(fleet), ...statusTag(fleet), ...power(fleet)] : []),
     // Also where nothing else may act: what was stopped before the policy changed must come back.

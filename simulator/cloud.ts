@@ -8,6 +8,7 @@ import { Ec2Service } from './ec2/service.ts';
 import type { Faults } from './faults.ts';
 import type { Authorise } from './iam/authoriser.ts';
 import { KmsService } from './kms.ts';
+import { LoadBalancingService } from './load-balancing.ts';
 import type { WireAnswer, WireRequest } from './protocols.ts';
 import { DOCUMENTED_QUOTAS, type QuotaTable } from './quotas.ts';
 import { type EmbeddedRole, StsService } from './sts.ts';
@@ -39,7 +40,7 @@ export interface CloudOptions {
 }
 
 /**
- * Holds cells (account x region) with EC2, KMS and STS; other services are registered.
+ * Holds cells (account x region) with EC2, KMS, load balancing and STS; other services are registered.
  *
  * @example
  * const cloud = new EmbeddedCloud({ seed: 7, homeAccountId: '111122223333', log: new EventLog() });
@@ -72,6 +73,7 @@ export class EmbeddedCloud {
     const cellOf = (accountId: string, region: string): CloudCell => this.cell(accountId, region);
     this.register(new Ec2Service(cellOf));
     this.register(new KmsService(cellOf));
+    this.register(new LoadBalancingService(cellOf));
     this.register(this.#sts);
   }
 

@@ -113,7 +113,7 @@ export function fleetPolicy({ instances, cells }: Pick<FleetOptions, 'instances'
   const second = cells[1];
   return {
     scope: { excludeTags: { Environment: ['sandbox'] } },
-    restart: { maxPerRun: 8, maxPercent: 10 },
+    restart: { maxPerRun: 8, maxPercent: 10, signsOfLife: ['healthy-target' as const] },
     resize: { maxPerRun: countsOf(instances).ordinary[1] - 2 },
     overrides:
       second === undefined

@@ -148,6 +148,7 @@ const NAMESPACES: Readonly<Record<string, string>> = {
   sts: 'https://sts.amazonaws.com/doc/2011-06-15/',
   sns: 'http://sns.amazonaws.com/doc/2010-03-31/',
   monitoring: 'http://monitoring.amazonaws.com/doc/2010-08-01/',
+  elasticloadbalancing: 'http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/',
 };
 
 /** Lists become repeated `item` (EC2) or `member` elements; what is null or undefined is absent. */

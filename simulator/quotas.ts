@@ -23,7 +23,7 @@ const WRITE: Quota = { capacity: 50, perSecond: 5 };
 const TAGGING: Quota = { capacity: 100, perSecond: 10 };
 
 /**
- * EC2's documented buckets (API throttling page). Of SSM no number is published: its rows are chosen low enough that
+ * EC2's documented buckets (API throttling page). Of SSM and load balancing no number is published: their rows are chosen low enough that
  * a client which does not slow down is throttled. `#unfiltered` rows are for calls with neither filter, page size nor ids.
  */
 export const DOCUMENTED_QUOTAS: QuotaTable = {
@@ -47,6 +47,7 @@ export const DOCUMENTED_QUOTAS: QuotaTable = {
     'ec2:DeleteTags': TAGGING,
     'ssm:SendCommand': { capacity: 20, perSecond: 5 },
     'ssm:*': { capacity: 60, perSecond: 20 },
+    'elasticloadbalancing:*': { capacity: 40, perSecond: 10 },
   },
   resources: {
     'ec2:StartInstances': { capacity: 1000, perSecond: 2 },
@@ -90,12 +91,13 @@ function isUnfiltered(call: ApiCall): boolean {
   return narrowed.every((name) => params[name] === undefined);
 }
 
+/** Services of the older Query protocol, whose common errors have other names. */
+const AWS_QUERY: ReadonlySet<string> = new Set(['elasticloadbalancing', 'monitoring', 'sns', 'sts']);
+
 /** The refusal that each service gives when a bucket is empty. */
 export function throttled(call: ApiCall): ApiError {
   if (call.service === 'ec2') return new ApiError('RequestLimitExceeded', 'Request limit exceeded.', 503);
-  if (call.service === 'sts' || call.service === 'sns' || call.service === 'monitoring') {
-    return new ApiError('Throttling', 'Rate exceeded');
-  }
+  if (AWS_QUERY.has(call.service)) return new ApiError('Throttling', 'Rate exceeded');
   if (call.service === 'lambda') return new ApiError('TooManyRequestsException', 'Rate Exceeded.', 429);
   return new ApiError('ThrottlingException', 'Rate exceeded');
 }
@@ -105,7 +107,8 @@ export function internalError(call: ApiCall): ApiError {
   const message = 'An internal error has occurred';
   if (call.service === 'ec2') return new ApiError('InternalError', message, 500);
   if (call.service === 'lambda') return new ApiError('ServiceException', message, 500);
-  if (call.service === 'sts' || call.service === 'sns') return new ApiError('InternalFailure', message, 500);
+  if (AWS_QUERY.has(call.service) && call.service !== 'monitoring')
+    return new ApiError('InternalFailure', message, 500);
   return new ApiError('InternalServerError', message, 500);
 }
 
@@ -117,7 +120,7 @@ export function denied(call: ApiCall, arn: string): ApiError {
     return new ApiError('UnauthorizedOperation', message, 403);
   }
   const message = `User: ${arn} is not authorized to perform: ${action} because no identity-based policy allows the ${action} action`;
-  if (call.service === 'sts' || call.service === 'monitoring') return new ApiError('AccessDenied', message, 403);
   if (call.service === 'sns') return new ApiError('AuthorizationError', message, 403);
+  if (AWS_QUERY.has(call.service)) return new ApiError('AccessDenied', message, 403);
   return new ApiError('AccessDeniedException', message, call.service === 'lambda' ? 403 : 400);
 }

@@ -3,6 +3,7 @@ import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { EC2Client, type EC2ClientConfig } from '@aws-sdk/client-ec2';
+import { ElasticLoadBalancingV2Client } from '@aws-sdk/client-elastic-load-balancing-v2';
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { KMSClient } from '@aws-sdk/client-kms';
 import { LambdaClient } from '@aws-sdk/client-lambda';
@@ -46,6 +47,7 @@ export interface CellClients {
   readonly ec2: EC2Client;
   readonly ssm: SSMClient;
   readonly kms: KMSClient;
+  readonly loadBalancers: ElasticLoadBalancingV2Client;
 }
 
 /** Clients that work where the service runs. */
@@ -66,7 +68,12 @@ export type Entrance = Pick<Deployment, 'home' | 'memberRoleName' | 'externalId'
 export function createCellClients(cell: Cell, entrance: Entrance | null, wire: Wire): CellClients {
   const credentials = entrance ? credentialsFor(cell, entrance, wire) : undefined;
   const config = commonConfig(cell.region, wire, credentials);
-  return { ec2: new EC2Client(config), ssm: new SSMClient(config), kms: new KMSClient(config) };
+  return {
+    ec2: new EC2Client(config),
+    ssm: new SSMClient(config),
+    kms: new KMSClient(config),
+    loadBalancers: new ElasticLoadBalancingV2Client(config),
+  };
 }
 
 export function createHomeClients(region: string, wire: Wire = {}): HomeClients {

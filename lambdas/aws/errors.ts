@@ -1,5 +1,6 @@
 /** AWS's failures in words: what kind of failure a code is, and what a person does next. */
 import type { CallError } from '../../domain/finding.ts';
+import { printable } from '../../domain/printable.ts';
 
 /** Codes that mean "not done, ask again later" (the SDK's own list, FACTS 1). */
 const THROTTLES = new Set([
@@ -155,10 +156,7 @@ function codeOf(
 
 /** Untrusted text as one printable line of at most `max` characters. */
 export function oneLine(text: string, max: number): string {
-  const line = text
-    .replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g, ' ')
-    .replace(/ {2,}/g, ' ')
-    .trim();
+  const line = printable(text).replace(/ {2,}/g, ' ').trim();
   return line.length <= max ? line : `${line.slice(0, max - 1)}…`;
 }
 

@@ -156,7 +156,7 @@ export function createFleet(cell: Cell, clients: CellClients, caller: Caller, kn
       return answered(agents);
     },
 
-    preflight: (instance) => readPreflight(cell, instance, clients, caller, knowledge),
+    preflight: (instance, signsOfLife) => readPreflight(cell, instance, signsOfLife, clients, caller, knowledge),
   };
 }
 

@@ -1,4 +1,5 @@
-/** What a stop would lose or meet, asked of EC2 and (volume-keys.ts) KMS. What cannot be read is said in the facts themselves. */
+/** What a stop would lose or meet, and signs of life: asked of EC2, KMS (volume-keys.ts) and load balancers
+ * (target-health.ts). What cannot be read is said in the facts themselves. */
 import {
   type _InstanceType,
   DescribeInstanceAttributeCommand,
@@ -6,18 +7,22 @@ import {
   DescribeSpotInstanceRequestsCommand,
 } from '@aws-sdk/client-ec2';
 import type { Cell, InstanceFacts, PreflightFacts } from '../../domain/finding.ts';
+import type { SignOfLife } from '../../domain/policy.ts';
 import type { Caller } from './call.ts';
 import type { CellClients } from './clients.ts';
 import type { CellKnowledge } from './knowledge.ts';
+import { healthyTargetGroups } from './target-health.ts';
 import { volumeKeys } from './volume-keys.ts';
 
 export async function readPreflight(
   cell: Cell,
   instance: InstanceFacts,
+  signsOfLife: readonly SignOfLife[],
   clients: CellClients,
   caller: Caller,
   knowledge: CellKnowledge,
 ): Promise<PreflightFacts> {
+  const askTargets = signsOfLife.includes('healthy-target');
   return {
     instanceStore: await hasInstanceStore(instance, clients, caller, knowledge),
     macHost: instance.instanceType.startsWith('mac'),
@@ -25,6 +30,7 @@ export async function readPreflight(
     stopProtection: await stopProtection(instance, clients, caller),
     terminatesOnShutdown: await terminatesOnShutdown(instance, clients, caller),
     ...(await volumeKeys(cell, instance, clients, caller)),
+    healthyTargetGroups: askTargets ? await healthyTargetGroups(instance.instanceId, clients, caller) : [],
   };
 }
 

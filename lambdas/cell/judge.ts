@@ -104,7 +104,8 @@ export async function judgePage(
       if (reading.status === 'unreadable' && reading.error.kind === 'failed') errors = [...errors, reading.error];
     }
     if (unread === null && needsPreflight(judge())) {
-      finding = { ...finding, preflight: await ports.fleet.preflight(finding.instance) };
+      const preflight = await ports.fleet.preflight(finding.instance, input.policy.restart.signsOfLife);
+      finding = { ...finding, preflight };
     }
     const decision = unread === null ? decide(judge(), input) : signOfLifeNotExcluded(unread);
     let entry = entryOf(finding, decision, input.policy, ports.clock.now());

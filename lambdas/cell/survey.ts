@@ -163,7 +163,7 @@ export async function findingsOf(
       preflight: null,
     };
     const input = { finding, policy, breaker: CLOSED_BREAKER, budget: UNLIMITED, now };
-    const preflight = needsPreflight(input) ? await ports.fleet.preflight(instance) : null;
+    const preflight = needsPreflight(input) ? await ports.fleet.preflight(instance, policy.restart.signsOfLife) : null;
     findings.push({ ...finding, preflight });
   }
   return { findings, errors };

@@ -3,7 +3,7 @@ import { type ApiCall, ApiError, type JsonObject, notModelled } from '../core.ts
 import type { Parameters } from '../parameters.ts';
 import type { CloudCell } from './cell.ts';
 import { type FilterTable, readFilters } from './filters.ts';
-import { type EmbeddedInstance, type InstanceView, STATE_CODES, type StateName } from './instance.ts';
+import { type EmbeddedInstance, type InstanceView, STATE_CODES, type StateName, VPC } from './instance.ts';
 import { page } from './paging.ts';
 
 interface Shown {
@@ -108,6 +108,7 @@ function instanceItem(call: ApiCall, { instance, view }: Shown): JsonObject {
     platform: profile.platform === 'windows' ? 'windows' : undefined,
     platformDetails: PLATFORM_DETAILS[profile.platform ?? 'linux'],
     monitoring: { state: 'disabled' },
+    vpcId: gone ? undefined : VPC,
     privateIpAddress: gone ? undefined : instance.privateIp,
     ipAddress: view.publicIp,
     stateReason: view.stateReason === null ? undefined : { ...view.stateReason },

@@ -15,6 +15,9 @@ export const STATE_CODES = {
 } as const;
 export type StateName = keyof typeof STATE_CODES;
 
+/** Every instance is in the one VPC of its cell. */
+export const VPC = 'vpc-0a1b2c3d4e5f60718';
+
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 

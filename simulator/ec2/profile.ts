@@ -7,6 +7,16 @@ export interface SpotProfile {
   readonly state?: 'active' | 'cancelled' | 'closed';
 }
 
+/** A target group of a load balancer; all instances of a cell that name it are in one and the same. */
+export interface TargetGroupProfile {
+  readonly name: string;
+  /** How targets are registered. */
+  readonly targetType: 'instance' | 'ip';
+  readonly healthCheck: 'HTTP' | 'HTTPS' | 'TCP';
+  /** Whether a load balancer uses it; without one nobody checks. Default true. */
+  readonly attached?: boolean;
+}
+
 /** How starts of an instance fail for lack of capacity (`InsufficientInstanceCapacity`). */
 export interface CapacityFailures {
   /** The first so many starts fail. */
@@ -47,6 +57,8 @@ export interface InstanceProfile {
   readonly dataVolumes?: number;
   /** Id of the KMS key of its EBS volumes, known to the cell by `addKey`; default: not encrypted. */
   readonly kmsKeyId?: string;
+  /** Load balancers' target groups that it is registered in; default: none. */
+  readonly targetGroups?: readonly TargetGroupProfile[];
   readonly keyName?: string;
   readonly iamInstanceProfile?: string;
   /** EC2 never brings a stop of it to an end: it stays `stopping`. Default false. */

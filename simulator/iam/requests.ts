@@ -203,6 +203,8 @@ const ROWS: Readonly<Record<string, TargetsOf>> = {
   'ec2:DeleteTags': tagging,
   'kms:CreateGrant': granting,
   'kms:DescribeKey': keyOf,
+  'elasticloadbalancing:DescribeTargetGroups': everything,
+  'elasticloadbalancing:DescribeTargetHealth': everything,
   'ssm:DescribeInstanceInformation': everything,
   'ssm:GetCommandInvocation': everything,
   'ssm:ListCommandInvocations': everything,

@@ -1,4 +1,5 @@
 /** Kinds that do not answer and are left alone. */
+import type { TargetGroupProfile } from '../ec2/profile.ts';
 import {
   burst,
   CONSENT,
@@ -13,6 +14,8 @@ import {
   rules,
   second,
 } from './kind.ts';
+
+const WEB: TargetGroupProfile = { name: 'web', targetType: 'instance', healthCheck: 'HTTP' };
 
 /** Silent machines of the second cell, where policy forbids to reboot and too many are silent at once. */
 export const SILENT: readonly Kind[] = [
@@ -79,6 +82,16 @@ export const SILENT: readonly Kind[] = [
         agent: { diesAt: m - 44 * MINUTE },
         chatterMinutes: 0.5,
       },
+    }),
+  },
+  {
+    ...second,
+    name: 'healthy-target',
+    expects: 'sign-of-life',
+    what: 'its agent died with the overflow; it says nothing more, and its load balancer has its answers',
+    make: (m) => ({
+      instance: consenting({ targetGroups: [WEB] }),
+      guest: { files: rules(320), bursts: [burst(m - 45 * MINUTE)], agent: { diesAt: m - 44 * MINUTE } },
     }),
   },
   {

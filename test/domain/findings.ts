@@ -92,6 +92,7 @@ export function preflight(change: Partial<PreflightFacts> = {}): PreflightFacts 
     stopProtection: false,
     terminatesOnShutdown: false,
     keys: 'none-needed',
+    healthyTargetGroups: [],
     ...change,
   };
 }

@@ -36,7 +36,13 @@ export const THERE = { region: SECOND };
 const OTHER_REGION = { region: ELSEWHERE };
 const OTHER_ACCOUNT = { account: STRANGER };
 const READS = ['DescribeInstances', 'DescribeInstanceStatus', 'DescribeInstanceTypes'].map((a) => `ec2:${a}`);
-const MORE_READS = ['ec2:DescribeSpotInstanceRequests', 'ec2:DescribeVolumes', 'ssm:DescribeInstanceInformation'];
+const MORE_READS = [
+  'ec2:DescribeSpotInstanceRequests',
+  'ec2:DescribeVolumes',
+  'elasticloadbalancing:DescribeTargetGroups',
+  'elasticloadbalancing:DescribeTargetHealth',
+  'ssm:DescribeInstanceInformation',
+];
 
 export interface Ruling {
   readonly asked: Asked;

@@ -43,6 +43,13 @@ describe('other restart settings', () => {
     expect([...stopped('StopInstances'), ...stopped('RebootInstances')]).toEqual([]);
   });
 
+  it('signs of life that nobody named: load balancers are not asked', () => {
+    const asking = all.filter(({ allowed, what }) => allowed && what.includes('DescribeTargetHealth'));
+    expect(asking.map(({ role }) => role)).toEqual(expect.arrayContaining(['cell', 'restart', 'member']));
+    const others = new Map(synthesizedRoles({ signsOfLife: [] }).map((role) => [role.name, role.statements]));
+    for (const line of asking) expect(isAllowed(others.get(line.role) ?? [], line)).toBe(false);
+  });
+
   it('reboot-only: nothing is stopped', () => {
     const stopped = may({ method: 'reboot-only' });
     expect(stopped('StopInstances')).toEqual([]);

@@ -75,7 +75,11 @@ export function synthesizedRoles(
   restart: PolicyInput['restart'] = {},
   memberRole: SettingsInput['memberRole'] = {},
 ): readonly TemplateRole[] {
-  const app = appWith({ ...SETTINGS, memberRole, policy: { ...SETTINGS.policy, restart } });
+  const app = appWith({
+    ...SETTINGS,
+    memberRole,
+    policy: { ...SETTINGS.policy, restart: { signsOfLife: ['healthy-target'], ...restart } },
+  });
   const hub = rolesOf(templateOf(app).toJSON(), { accountId: HUB, region: REGION, physicalName });
   const member = rolesOf(templateOf(app, `AuditBacklogRemediation-Member-${MEMBER}`).toJSON(), {
     accountId: MEMBER,

@@ -37,6 +37,11 @@ export const VARIANTS: Readonly<Record<string, SettingsInput>> = {
     logKeyArn: `arn:aws:kms:eu-west-1:${HUB}:key/1234abcd-12ab-34cd-56ef-1234567890ab`,
     testEvents: 'use-registry',
     roles: { path: '/fleet/', permissionsBoundary: 'boundaries/Workload' },
-    policy: { mode: 'apply', calendars: ['Freeze'], blockingAlarms: ['Incident'] },
+    policy: {
+      mode: 'apply',
+      calendars: ['Freeze'],
+      blockingAlarms: ['Incident'],
+      restart: { signsOfLife: ['healthy-target'] },
+    },
   },
 };

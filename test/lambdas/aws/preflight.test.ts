@@ -64,7 +64,7 @@ const PLAIN: Script = {
   'kms:CreateGrant': GRANTABLE,
 };
 const ask = (script: Script, changes: Partial<InstanceFacts> = {}) =>
-  openCell({ ...PLAIN, ...script }).ports.fleet.preflight(facts(changes));
+  openCell({ ...PLAIN, ...script }).ports.fleet.preflight(facts(changes), []);
 
 test('an instance that loses nothing', async () => {
   expect(await ask({})).toEqual({
@@ -74,14 +74,15 @@ test('an instance that loses nothing', async () => {
     stopProtection: false,
     terminatesOnShutdown: false,
     keys: 'none-needed',
+    healthyTargetGroups: [],
   });
 });
 
 test('a type with instance storage counts as losing it, and is asked about once', async () => {
   const { ports, aws } = openCell({ ...PLAIN, 'ec2:DescribeInstanceTypes': type('m5d.large', true) });
   const instance = facts({ instanceType: 'm5d.large' });
-  expect(await ports.fleet.preflight(instance)).toMatchObject({ instanceStore: true });
-  expect(await ports.fleet.preflight(instance)).toMatchObject({ instanceStore: true });
+  expect(await ports.fleet.preflight(instance, [])).toMatchObject({ instanceStore: true });
+  expect(await ports.fleet.preflight(instance, [])).toMatchObject({ instanceStore: true });
   expect(aws.of('ec2:DescribeInstanceTypes')).toHaveLength(1);
   expect(await ask({}, { rootDeviceType: 'instance-store' })).toMatchObject({ instanceStore: true });
 });
@@ -157,7 +158,7 @@ describe('keys', () => {
       'ec2:DescribeVolumes': volumes(K1, K2),
       'kms:DescribeKey': key('Enabled'),
     });
-    expect(await ports.fleet.preflight(facts())).toMatchObject({ keys: 'enabled' });
+    expect(await ports.fleet.preflight(facts(), [])).toMatchObject({ keys: 'enabled' });
     const asked = aws.of('kms:CreateGrant').map(({ params }) => params);
     const grantee = (partition: string) => `arn:${partition}:iam::${ports.cell.accountId}:root`;
     expect(asked).toEqual([
@@ -209,5 +210,6 @@ test('what cannot be read is said as such', async () => {
     stopProtection: null,
     terminatesOnShutdown: null,
     keys: 'unreadable',
+    healthyTargetGroups: [],
   });
 });

@@ -129,7 +129,7 @@ test('reads what a stop would lose', async () => {
           new FakeMachine(),
         );
         const [instance] = mustHave(await fleet.describeInstances([instanceId(1)]));
-        return { instance: instance!, facts: await fleet.preflight(instance!) };
+        return { instance: instance!, facts: await fleet.preflight(instance!, []) };
       },
       {},
     );
@@ -140,6 +140,7 @@ test('reads what a stop would lose', async () => {
     stopProtection: false,
     terminatesOnShutdown: false,
     keys: 'none-needed',
+    healthyTargetGroups: [],
   });
   expect((await ask({ shutdownBehavior: 'terminate' })).facts.terminatesOnShutdown).toBe(true);
   expect((await ask({ instanceType: 'm5d.large' })).facts.instanceStore).toBe(true);

@@ -1,7 +1,9 @@
 /** Bad days on which it is hard to tell a machine that hangs from one that lives. */
-import { policySchema } from '../../../domain/policy.ts';
+import type { TargetGroupProfile } from '../../../simulator/ec2/profile.ts';
+import type { Faults } from '../../../simulator/faults.ts';
 import { burst, consenting, DAY, HOUR, hung, MINUTE, overflowed, rules } from '../../../simulator/kinds/kind.ts';
 import {
+  APPLY,
   actionOn,
   healthyMachine,
   hungMachine,
@@ -87,24 +89,108 @@ describe('database primary behind a load balancer', () => {
       expect(world.touched()).toEqual({});
     }));
 
-  test('the health of a load-balancer target cannot be asked yet: policy says so, rather than accept it and not ask', () => {
-    const parsed = policySchema.safeParse({ restart: { signsOfLife: ['target-health'] } });
-    expect(parsed.error?.issues).toMatchObject([
-      {
-        path: ['restart', 'signsOfLife'],
-        message: 'no check beyond the console is built in yet: leave the list empty',
-      },
-    ]);
+  const inGroup = (group: Partial<TargetGroupProfile>): SmallMachine => ({
+    ...agentDied(),
+    instance: consenting({
+      targetGroups: [{ name: 'primary', targetType: 'instance', healthCheck: 'HTTP', ...group }],
+    }),
+  });
+  const policy = { ...APPLY, restart: { ...APPLY.restart, signsOfLife: ['healthy-target' as const] } };
+
+  test.each<[string, Partial<TargetGroupProfile>]>([
+    ['by its id', {}],
+    ['over HTTPS', { healthCheck: 'HTTPS' }],
+    ['by its address', { targetType: 'ip' }],
+  ])(
+    'one that serves without a word on its console is alive where its load balancer has its answers, %s',
+    (_how, group) =>
+      inSmallWorld({ machines: { primary: inGroup(group), well: healthyMachine() }, policy }, async (world) => {
+        for (let sweep = 0; sweep < 2; sweep++) {
+          const report = await world.run();
+          expect(actionOn(report, world, 'primary')).toMatchObject({
+            action: 'leave',
+            code: 'sign-of-life',
+            reason: 'Its programs answer the health checks of the target group primary: it is alive.',
+            next: AGENT_BACK,
+          });
+          await world.minutes(70);
+        }
+        expect(world.touched()).toEqual({});
+      }),
+  );
+
+  test.each<[string, Partial<TargetGroupProfile>]>([
+    ['a check over TCP, which its kernel answers', { healthCheck: 'TCP' }],
+    ['no load balancer that checks', { attached: false }],
+  ])('%s says nothing of its programs: it is taken for hung', (_what, group) =>
+    inSmallWorld({ machines: { primary: inGroup(group), well: healthyMachine() }, policy }, async (world) => {
+      const report = await world.run();
+      expect(actionOn(report, world, 'primary')).toMatchObject({ code: 'restart', outcome: { proven: true } });
+    }),
+  );
+
+  test('one that hangs fails its health checks: it is restarted', () => {
+    const hanging = { ...inGroup({}), guest: hung(NOW) };
+    return inSmallWorld({ machines: { primary: hanging, well: healthyMachine() }, policy }, async (world) => {
+      const report = await world.run();
+      expect(world.attempts('DescribeTargetHealth')).toBeGreaterThan(0);
+      expect(actionOn(report, world, 'primary')).toMatchObject({
+        code: 'restart',
+        outcome: { result: 'resized', proven: true, restartedBy: 'stop-start' },
+      });
+    });
   });
 
-  test('so one that serves without a word on its console is taken for hung: opted in, it is restarted', () =>
-    inSmallWorld({ machines: { primary: agentDied(), well: healthyMachine() } }, async (world) => {
+  test.each(['DescribeTargetGroups', 'DescribeTargetHealth'])(
+    '%s that is denied closes: it is left alone',
+    (action) => {
+      const faults: Faults = {
+        strike: (call) => (call.action === action ? { name: 'denied', kind: 'denied' } : null),
+      };
+      const hanging = { ...inGroup({}), guest: hung(NOW) };
+      return inSmallWorld({ machines: { primary: hanging, well: healthyMachine() }, policy, faults }, async (world) => {
+        const report = await world.run();
+        expect(actionOn(report, world, 'primary')).toMatchObject({
+          action: 'leave',
+          code: 'sign-of-life',
+          reason: expect.stringMatching(/could not be read, so a sign of life cannot be excluded/),
+          next: expect.stringContaining('elasticloadbalancing:DescribeTargetGroups and DescribeTargetHealth') as string,
+        });
+        expect(world.power('primary')).toEqual([]);
+      });
+    },
+  );
+
+  test('one that comes back to its load balancer between plan and act is not stopped', () => {
+    const hangs = burst(NOW - 40 * MINUTE, { hangs: true, recoversAfterMs: 44 * MINUTE });
+    const primary = {
+      ...inGroup({}),
+      guest: { files: rules(320), bursts: [hangs], agent: { diesAt: NOW - 39 * MINUTE } },
+    };
+    // The first is restarted before it.
+    return inSmallWorld(
+      { machines: { first: hungMachine(), primary, well: healthyMachine() }, policy },
+      async (world) => {
+        const report = await world.run();
+        expect(actionOn(report, world, 'first').outcome).toMatchObject({ proven: true });
+        expect(actionOn(report, world, 'primary').outcome).toMatchObject({
+          result: 'declined',
+          message: expect.stringMatching(/answer the health checks of the target group primary/),
+        });
+        expect(world.power('primary')).toEqual([]);
+      },
+    );
+  });
+
+  test('where policy does not ask, one without a word is taken for hung: opted in, it is restarted', () =>
+    inSmallWorld({ machines: { primary: inGroup({}), well: healthyMachine() } }, async (world) => {
       expect(world.truth('primary').hung).toBe(false);
       const report = await world.run();
       expect(actionOn(report, world, 'primary')).toMatchObject({
         code: 'restart',
         outcome: { result: 'resized', proven: true, restartedBy: 'stop-start' },
       });
+      expect(world.attempts('DescribeTargetGroups')).toBe(0);
       expect(world.touched()).toEqual({ primary: STOP_START });
     }));
 });

@@ -194,15 +194,19 @@ const SILENT: readonly Row[] = [
   ],
   ['sign-of-life', leave('sign-of-life', 'new console lines between two reads: it is alive.')],
   [
+    'healthy-target',
+    leave('sign-of-life', 'Its programs answer the health checks of the target group web: it is alive.'),
+  ],
+  [
     'silent-too-short',
     { ...leave('silent-too-short', 'less than the 10 min to wait.', 'Wait for the next run.'), action: 'defer' },
   ],
-  ['silent-too-long', leave('silent-too-long', 'It is silent for 1561 min, more than a day.')],
+  ['silent-too-long', leave('silent-too-long', 'It is silent for 1563 min, more than a day.')],
   ['protected', leave('stop-refused', `${NEVER_INSTEAD}it has stop protection.`, 'Reboot it by hand')],
   ['disabled-key', leave('may-not-start', ' of its encrypted volumes is disabled.', 'Enable the key')],
   [
     'breaker',
-    leave('breaker-open', 'No restarts in this cell: 13 of 60 instances, more than 10, are lost or impaired at once'),
+    leave('breaker-open', 'No restarts in this cell: 14 of 60 instances, more than 10, are lost or impaired at once'),
   ],
   ['not-managed', leave('not-managed', 'but SSM does not manage it.', 'Make it a managed node')],
 ];
