@@ -60,6 +60,7 @@ const DENIABLE = [
   'ec2:DescribeInstances',
   'ec2:DescribeInstanceStatus',
   'ec2:DescribeVolumes',
+  'elasticloadbalancing:DescribeTargetHealth',
   'kms:DescribeKey',
   'logs:PutLogEvents',
   'events:PutEvents',

@@ -91,6 +91,8 @@ function hazard(random: Random): Partial<InstanceProfile> {
   if (roll === 13) return { consoleNeverPosted: true };
   if (roll === 14) return { stopNeverEnds: true };
   if (roll === 15 || roll === 16) return { kmsKeyId: WORKING_KEY };
+  if (roll === 17) return { targetGroups: [{ name: 'web', targetType: 'instance', healthCheck: 'HTTP' }] };
+  if (roll === 18) return { targetGroups: [{ name: 'pods', targetType: 'ip', healthCheck: 'TCP' }] };
   return {};
 }
 

@@ -105,6 +105,7 @@ function drawPolicy(random: Random, kind: WorldKind, cells: readonly FleetCell[]
       maxInFlight: random.between(1, 3),
       maxPerRun: random.pick([2, 10]),
       maxPercent: random.pick([10, 50, 100]),
+      signsOfLife: random.next() < 0.3 ? ['healthy-target'] : [],
     },
     resize: { canary: random.between(1, 5), maxErrors: random.pick(['10%', '50%', '1']) },
     breaker: {

@@ -59,6 +59,8 @@ const ALLOWED_SECONDS = 30;
  * guide), and a minute more for what was late. Unit: seconds.
  */
 const RESET_SECONDS = 300;
+/** Requests for one reboot, where nobody saw the answer to the one before and nothing came of it. */
+const REBOOTS = ['reboot', 'reboot-again', 'reboot-once-more'] as const;
 /** So often it is asked anew whether the call may be made, before it is given up. */
 const MOST_ASKED = 5;
 
@@ -203,12 +205,13 @@ export class PowerCycler {
 
   /**
    * A reboot leaves no trace in the state of the instance. If the answer was lost, a new boot on the console or an agent
-   * that answers shows that it happened; only if neither comes within the agent's time it is asked for once more.
+   * that answers shows that it happened; only if neither comes within the agent's time, and the console could be read, it is
+   * asked for once more.
    */
   async #reboot(before: BeforePower): Promise<PowerCycle> {
     await before.remember();
     const consoleBefore = await this.#step('console-before', () => this.#ports.console.read(this.#instanceId, null));
-    for (const name of ['reboot', 'reboot-again']) {
+    for (const name of REBOOTS) {
       const once = await this.#takeDown(name, before, () => this.#ports.power.reboot(this.#instanceId));
       if ('result' in once) return once;
       if (once.done && !once.value.ok && !once.value.lost) return untouched('rebooted', once.value.error);
@@ -220,7 +223,7 @@ export class PowerCycler {
       if (unread || showsNewBoot(consoleBefore, after)) return back;
     }
     return failed(
-      'Nobody saw the answer to two requests for a reboot, and the machine shows no new boot.',
+      `Nobody saw the answer to ${REBOOTS.length} requests for a reboot, and the machine shows no new boot.`,
       'Reboot it by hand (aws ec2 reboot-instances); the next run looks again.',
     );
   }

@@ -1,4 +1,5 @@
 /** EC2 waits four minutes for a machine to go down before it resets it: what answers meanwhile is not back yet. */
+import { type Faults, ScriptedFaults } from '../../../simulator/faults.ts';
 import { burst, HOUR, MINUTE, rules } from '../../../simulator/kinds/kind.ts';
 import {
   actionOn,
@@ -39,3 +40,48 @@ test.each([2, 3, 4])(
       expect(world.truth('hung')).toMatchObject({ boots: 2, effectiveLimit: 8192 });
     }),
 );
+
+describe('a request for a reboot whose answer nobody saw', () => {
+  const lost = (times: number) => new ScriptedFaults([{ kind: 'lost-before', calls: 'ec2:RebootInstances', times }]);
+  const machines = { hung: rebootMachine(), well: healthyMachine() };
+
+  test.each([1, 2])('%s times without effect: it is asked for again, and the machine is cured', (times) =>
+    inSmallWorld({ machines, faults: lost(times) }, async (world) => {
+      const report = await world.run();
+      expect(world.attempts('RebootInstances')).toBe(times + 1);
+      expect(world.power('hung')).toEqual(['reboot']);
+      expect(actionOn(report, world, 'hung').outcome).toMatchObject({ result: 'resized', proven: true });
+    }),
+  );
+
+  test('three times: a person is told, and it is not asked for a fourth time, in later runs neither', () =>
+    inSmallWorld({ machines, faults: lost(9) }, async (world) => {
+      const report = await world.run();
+      expect(actionOn(report, world, 'hung').outcome).toMatchObject({
+        result: 'restart-failed',
+        message: expect.stringMatching(/^Nobody saw the answer to 3 requests for a reboot/),
+      });
+      expect(world.messages().join()).toContain(world.id('hung'));
+      const next = await world.run();
+      expect(actionOn(next, world, 'hung')).toMatchObject({ action: 'leave', code: 'restarted-before' });
+      expect(world.attempts('RebootInstances')).toBe(3);
+    }));
+
+  test('and whose console cannot be read any more is not asked for again', () => {
+    const faults = lost(1);
+    let asked = false;
+    const blind: Faults = {
+      strike: (call) => {
+        const strike = faults.strike(call);
+        asked ||= call.action === 'RebootInstances';
+        return asked && call.action === 'GetConsoleOutput' ? { name: 'denied', kind: 'denied' } : strike;
+      },
+    };
+    return inSmallWorld({ machines, faults: blind }, async (world) => {
+      const report = await world.run();
+      expect(world.attempts('RebootInstances')).toBe(1);
+      expect(actionOn(report, world, 'hung').outcome).toMatchObject({ result: 'restart-failed' });
+      expect(world.messages().join()).toContain(world.id('hung'));
+    });
+  });
+});
