@@ -26,7 +26,7 @@ const scopeSchema = z.strictObject({
 });
 
 const sizingSchema = z.strictObject({
-  factor: z.number().int().min(1).max(16).default(2).describe('Times the limit that overflowed. Unit: none. 1 to 16.'),
+  factor: z.number().int().min(1).max(16).default(2).describe('The target is so many times the limit that overflowed.'),
   minimum: z
     .number()
     .int()
@@ -41,7 +41,7 @@ const sizingSchema = z.strictObject({
     .min(1)
     .max(50)
     .default(10)
-    .describe('Share of MemTotal that a full queue may take. Unit: percent, 1 to 50.'),
+    .describe('Share of MemTotal that a full queue may take. Unit: percent.'),
   restartAuditd: z
     .enum(['needed', 'always', 'never'])
     .default('needed')
@@ -87,7 +87,9 @@ const restartFields = {
   policy: z
     .enum(['never', 'tagged', 'any'])
     .describe('Whose machines may be restarted: nobody, those with the opt-in tag, all in scope.'),
-  method: z.enum(['stop-start', 'reboot-first', 'reboot-only']).describe('How to restart.'),
+  method: z
+    .enum(['stop-start', 'reboot-first', 'reboot-only'])
+    .describe('How to restart. reboot-first: a reboot, and a stop and start where it was tried within the cool-down.'),
   rebootWhereStopLoses: z
     .boolean()
     .describe('Reboot instead where a stop would lose something, be refused, or might not start again.'),
@@ -123,7 +125,7 @@ const restartSchema = z.strictObject({
 const policyOverrideSchema = z.strictObject({
   regions: z.array(regionSchema).max(40).default([]).describe('Cells of these regions; empty: all.'),
   accounts: z.array(accountIdSchema).max(500).default([]).describe('Cells of these accounts; empty: all.'),
-  restart: z.strictObject(restartFields).partial().describe('The restart settings that differ there.'),
+  restart: z.strictObject(restartFields).partial().describe('The fields of `restart` that differ there.'),
 });
 
 /** The policy's schema. Every field has a default: `{}` is the safe policy (looks, touches nothing). */
@@ -141,27 +143,37 @@ export const policySchema = z
           .string()
           .regex(/^(0|[1-9]\d{0,3}|(\d|[1-9]\d|100)%)$/, 'a number, or a percentage like 10%, without leading zeros')
           .default('10%')
-          .describe('SSM stops sending after so many errors; the canary wave obeys it too.'),
+          .describe(
+            'A number, or a percentage like 10%: after so many errors SSM stops sending; the canary wave obeys it too.',
+          ),
       })
       .prefault({}),
     cures: z
       .strictObject({
         max: z.number().int().min(1).max(10).default(2).describe('Cures of one instance within the window.'),
-        windowDays: z.number().int().min(1).max(90).default(7).describe('Unit: days.'),
+        windowDays: z.number().int().min(1).max(90).default(7).describe('The window in which cures count. Unit: days.'),
         provenAfterMinutes: z
           .number()
           .int()
           .min(5)
           .max(1440)
           .default(60)
-          .describe('So long after a cure its limit is read again: `held` or `reverted`.'),
+          .describe('So long after a cure its limit is read again: `held` or `reverted`. Unit: minutes.'),
       })
       .prefault({}),
     breaker: z
       .strictObject({
-        affectedCount: z.number().int().min(1).max(100_000).default(10).describe('Affected instances of a cell.'),
-        affectedPercent: percent('Affected share of a cell; the larger of the two counts.').default(5),
-        newlySilentPercent: percent('More silent than in the last sweep, of its instances.').default(10),
+        affectedCount: z
+          .number()
+          .int()
+          .min(1)
+          .max(100_000)
+          .default(10)
+          .describe('Affected instances of a cell, by count.'),
+        affectedPercent: percent(
+          'Affected instances as a share of a cell; the larger of this and affectedCount is the bound.',
+        ).default(5),
+        newlySilentPercent: percent('More silent than in the last sweep, as a share of its instances.').default(10),
         quietSweeps: z.number().int().min(1).max(20).default(2).describe('Quiet sweeps until the breaker closes.'),
       })
       .prefault({}),
