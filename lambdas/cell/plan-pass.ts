@@ -7,6 +7,7 @@ import type { Breaker, Budget } from '../../domain/triage.ts';
 import { addNumbers, addTally, NO_CALLS, type Runner } from '../durable.ts';
 import { mustAnswer } from '../errors.ts';
 import type { Tempo } from '../tempo.ts';
+import { eachPage } from './each-page.ts';
 import { type JudgedPage, judgePage } from './judge.ts';
 import { type CellInput, EMPTY_PAGE, mergeErrors, type Source, type SurveyPage, surveyPage } from './survey.ts';
 import { type CellSuspects, countSuspects } from './suspects.ts';
@@ -38,8 +39,6 @@ const SOURCES: Readonly<Record<EntryRecord['pass'], readonly Source[]>> = {
   silent: ['lost-agents', 'impaired'],
   rest: ['all'],
 };
-/** So many pages are read before the function lets go of its machine for a moment. */
-const PAGES_BEFORE_REST = 10;
 
 /** Adds a page to what was seen. */
 function addPage(a: SurveyPage, b: SurveyPage): SurveyPage {
@@ -116,20 +115,11 @@ export async function planPass(
   let seen = before.seen;
   let found = EMPTY_PAGE;
   for (const source of input.instanceIds === null ? SOURCES[pass] : (['named'] as const)) {
-    let cursor: string | null = null;
-    for (let n = 0; ; n++) {
-      const at: string | null = cursor;
-      const page: SurveyPage = await run.step(`survey-${source}-${n}`, () =>
-        surveyPage(ports, input, source, at, `${source}-${n}`),
-      );
+    const read = (cursor: string | null, n: number) => surveyPage(ports, input, source, cursor, `${source}-${n}`);
+    await eachPage(run, tempo, `survey-${source}`, read, (page) => {
       seen = addPage(seen, page);
       found = addPage(found, page);
-      cursor = page.cursor;
-      if (cursor === null) break;
-      if (n % PAGES_BEFORE_REST === PAGES_BEFORE_REST - 1) {
-        await run.wait(`rest-${source}-${n}`, tempo.restBetweenPagesSeconds);
-      }
-    }
+    });
   }
   let state: CellState = {
     ...before,

@@ -7,6 +7,7 @@ import type { CallTally, CellPorts } from '../../domain/ports.ts';
 import { outOfScopeBecause } from '../../domain/scope.ts';
 import { addTally, NO_CALLS, type Runner } from '../durable.ts';
 import type { Tempo } from '../tempo.ts';
+import { eachPage } from './each-page.ts';
 import {
   type CellInput,
   decidedWithoutConsole,
@@ -33,8 +34,6 @@ interface SuspectsPage {
 }
 
 const SOURCES: readonly FilteredSource[] = ['lost-agents', 'impaired'];
-/** So many pages are read before the function lets go of its machine for a moment. */
-const PAGES_BEFORE_REST = 10;
 
 /** Counts the suspects of the whole cell, whatever part of it the run is on. Changes nothing. */
 export async function countSuspects(
@@ -47,21 +46,12 @@ export async function countSuspects(
   let errors: readonly CallError[] = [];
   let tally = NO_CALLS;
   for (const source of SOURCES) {
-    let cursor: string | null = null;
-    for (let n = 0; ; n++) {
-      const at: string | null = cursor;
-      const page: SuspectsPage = await run.step(`suspects-${source}-${n}`, () =>
-        suspectsPage(ports, policy, source, at),
-      );
+    const read = (cursor: string | null) => suspectsPage(ports, policy, source, cursor);
+    await eachPage(run, tempo, `suspects-${source}`, read, (page) => {
       found[source] += page.found;
       errors = mergeErrors(errors, page.errors);
       tally = addTally(tally, page.tally);
-      cursor = page.cursor;
-      if (cursor === null) break;
-      if (n % PAGES_BEFORE_REST === PAGES_BEFORE_REST - 1) {
-        await run.wait(`rest-suspects-${source}-${n}`, tempo.restBetweenPagesSeconds);
-      }
-    }
+    });
   }
   const silent = errors.length === 0 ? found['lost-agents'] : null;
   return { suspects: found['lost-agents'] + found.impaired, silent, errors, tally };
