@@ -76,6 +76,11 @@ async function reconcileCell(
   }
   for (const { instance, mark } of marked.value) {
     const { instanceId } = instance;
+    // What was done stays done; that nobody was told of it fails the round, so that its alarm tells.
+    const say = async (what: string, text: string): Promise<void> => {
+      const said = await hub.news.notify(`Audit backlog: ${instanceId} ${what}`, text);
+      if (!said.ok) sum.errors.push({ ...said.error, instanceId, cell: where });
+    };
     const decision = reconcileDecision(instance, mark, ports.clock.now());
     if (decision.do === 'leave') {
       sum.left.push({ instanceId, why: decision.why });
@@ -89,16 +94,13 @@ async function reconcileCell(
     else if (decision.do === 'unmark') {
       sum.unmarked.push(instanceId);
       // Whoever was told that it was stopped and did not start is told that it is over.
-      await hub.news.notify(
-        `Audit backlog: ${instanceId} is back`,
+      await say(
+        'is back',
         `${instanceId} in ${where} runs: our stop tag (${mark.slice(0, 80)}) was left on it and is taken off.`,
       );
     } else {
       sum.started.push(instanceId);
-      await hub.news.notify(
-        `Audit backlog: ${instanceId} was started by reconcile`,
-        `${instanceId} in ${where}: ${decision.why}.`,
-      );
+      await say('was started by reconcile', `${instanceId} in ${where}: ${decision.why}.`);
     }
   }
 }

@@ -75,6 +75,22 @@ describe('reconcile', () => {
     });
   });
 
+  test('what nobody could be told of fails the round, and what was started stays started', () => {
+    let mute = false;
+    const faults: Faults = {
+      strike: (call) => (mute && call.service === 'sns' ? { name: 'mute', kind: 'denied' } : null),
+    };
+    return inSmallWorld({ machines: { hung: hungMachine(), well: healthyMachine() }, faults }, async (world) => {
+      await dieAfterTheStop(world, 'hung');
+      mute = true;
+      const failed = (await rounds(world, 6)).filter((answer) => answer.startsWith('ReconcileIncompleteError'));
+      expect(failed).toHaveLength(1);
+      expect(failed[0]).toMatch(/sns:Publish/);
+      expect(failed[0]).toContain(world.id('hung'));
+      expect(world.instance('hung').state).toBe('running');
+    });
+  });
+
   test('starts it also when its owner has opted out meanwhile: what we stopped, we start', () =>
     inSmallWorld({ machines: { hung: hungMachine() } }, async (world) => {
       await dieAfterTheStop(world, 'hung');
