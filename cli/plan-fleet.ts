@@ -8,11 +8,12 @@ import { type Policy, policyForCell } from '../domain/policy.ts';
 import type { CellPorts, GateCheck, NewsPort, PowerPort, RunCommandPort } from '../domain/ports.ts';
 import { printable } from '../domain/printable.ts';
 import { checkRequestAgainstPolicy } from '../domain/safety.ts';
+import { countsByCode } from '../domain/totals.ts';
 import { InvalidInputError } from '../domain/validation.ts';
 import { sleep } from '../lambdas/aws/call.ts';
 import type { Wire } from '../lambdas/aws/clients.ts';
 import { createReadOnlyCell, readAccountId } from '../lambdas/aws/open-cell.ts';
-import { finalCodes, freshState, passesOf, planPass, reportOf } from '../lambdas/cell/plan-pass.ts';
+import { finalCounts, freshState, passesOf, planPass, reportOf } from '../lambdas/cell/plan-pass.ts';
 import type { CellInput } from '../lambdas/cell/survey.ts';
 import type { CellResult } from '../lambdas/cell/workflow.ts';
 import type { Runner } from '../lambdas/durable.ts';
@@ -95,14 +96,14 @@ async function planCell(
   };
   const unknownAccount = account.ok ? [] : [accountError(account.error)];
   let state = { ...freshState(input), errors: unknownAccount };
-  const result = (status: CellReport['status'] | null, codes: CellReport['codes']): CellResult => ({
-    report: reportOf(input, state, status, codes),
+  const result = (status: CellReport['status'] | null, counts = countsByCode({})): CellResult => ({
+    report: reportOf(input, state, status, counts),
     images: state.seen.images,
     launchTemplates: state.seen.launchTemplates,
   });
   if (!account.ok && endsTheCell(account.error, policy)) {
     board.set(region, `could not be looked at: ${account.error.call} ${account.error.code}`);
-    return result('failed', {});
+    return result('failed');
   }
   const there = new Set<string>();
   const ports = readingPorts(createReadOnlyCell(cell, policy.quotaShare, wire), ledger, there, (consoles) =>
@@ -120,14 +121,14 @@ async function planCell(
       state = { ...state, errors: [...state.errors, notFound(gone, region)] };
     }
     board.set(region, `${state.seen.consolesRead} consoles read, done`);
-    return result(null, await finalCodes(ports, input, state));
+    return result(null, await finalCounts(ports, input, state));
   } catch (error) {
     if (error instanceof InvalidInputError || error instanceof PlanMustNotActError) throw error;
     // The cell is the unit of failure: the others are planned all the same, and this one is told as failed.
     if (process.env.DEBUG && error instanceof Error) request.progress.note(`${region}: ${error.stack}`);
     state = { ...freshState(input), errors: [...unknownAccount, crashed(error)] };
     board.set(region, 'failed');
-    return result('failed', {});
+    return result('failed');
   }
 }
 

@@ -64,13 +64,20 @@ function stampOf(evidence: ActionEntry['evidence']): number | null {
   return /^\d+(\.\d+)?$/.test(text) ? Number(text) : null;
 }
 
+const REFUSED = 'Refused, since the facts have drifted from the plan: ';
+
+/** Whether an entry says so already: what is judged again after a crash is refused once. */
+export function isRefused(entry: Pick<ActionEntry, 'reason'>): boolean {
+  return entry.reason.startsWith(REFUSED);
+}
+
 /** The entry of an instance that the plan names, or that would be acted on without it, when that is refused. */
 export function refused(entry: ActionEntry, why: string): ActionEntry {
   return {
     ...entry,
     action: 'leave',
     method: null,
-    reason: `Refused, since the facts have drifted from the plan: ${why}. ${entry.reason}`,
+    reason: `${REFUSED}${why}. ${entry.reason}`,
     next: 'Make a new plan and apply that.',
   };
 }

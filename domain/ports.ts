@@ -18,8 +18,8 @@ import type { Policy, SignOfLife } from './policy.ts';
 /** A value, or the call that failed for good with its next step. Throttles were already retried inside. */
 export type Answer<T> =
   | { readonly ok: true; readonly value: T }
-  /** `lost`: no answer came, so the call may have taken effect. */
-  | { readonly ok: false; readonly error: CallError; readonly lost?: boolean };
+  /** `lost`: no answer came, so the call may have taken effect. `throttled`: AWS had no room for it, so it had none. */
+  | { readonly ok: false; readonly error: CallError; readonly lost?: boolean; readonly throttled?: boolean };
 
 /** One page and where the next begins; a null cursor is the end. */
 export interface Page<T> {

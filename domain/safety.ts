@@ -49,17 +49,18 @@ export interface BreakerCounts {
   readonly suspects: number;
   /** Affected so far, without those that are already handled: a cured machine's old console lines are no storm. */
   readonly affected: number;
-  /** Instances whose agent SSM calls lost; null when that could not be read, which opens the breaker. */
+  /** Instances whose agent SSM calls lost; null when not all could be counted, which forbids restarts. */
   readonly silent: number | null;
 }
 
 /**
  * Whether restarts are forbidden in a cell, judged as the counts stand: more suspects or affected than max(count,
- * percent of the cell), more newly silent ones than max(count, percent of the last sweep's), or opened by an earlier
- * sweep and not quiet since for long enough. Resizes go on regardless.
+ * percent of the cell), more newly silent ones than max(count, percent of the last sweep's), counts that could not be
+ * read, or opened by an earlier sweep and not quiet since for long enough. Resizes go on regardless.
  */
 export function breakerFor(counts: BreakerCounts, previous: CellMemory | null, policy: Policy): Breaker {
   const reasons = stormsIn(counts, previous, policy);
+  if (counts.silent === null) reasons.push('how many are lost or impaired could not be read');
   if (reasons.length === 0 && previous?.breakerOpen) {
     const { quietSweeps } = policy.breaker;
     reasons.push(
@@ -77,37 +78,40 @@ function stormsIn(counts: BreakerCounts, previous: CellMemory | null, policy: Po
   const reasons: string[] = [];
   if (counts.suspects > bound) reasons.push(`${counts.suspects} ${of}, are lost or impaired at once`);
   if (counts.affected > bound) reasons.push(`${counts.affected} ${of}, overflow at once`);
-  if (counts.silent === null) reasons.push('how many agents are lost could not be read');
-  else if (previous) {
-    const surge = counts.silent - previous.silent;
-    const surgeBound = Math.max(affectedCount, (previous.instances * newlySilentPercent) / 100);
-    if (surge > surgeBound) {
-      reasons.push(
-        `${surge} more than in the last sweep are silent (over ${surgeBound}): SSM or the network, not the machines`,
-      );
-    }
+  if (counts.silent === null || !previous) return reasons;
+  const surge = counts.silent - previous.silent;
+  const surgeBound = Math.max(affectedCount, (previous.instances * newlySilentPercent) / 100);
+  if (surge > surgeBound) {
+    reasons.push(
+      `${surge} more than in the last sweep are silent (over ${surgeBound}): SSM or the network, not the machines`,
+    );
   }
   return reasons;
 }
 
 /**
  * What the ledger keeps of the cell after a sweep. A storm opens the breaker; as many quiet sweeps in a row as policy
- * says close it. Counts that could not be read are kept from before, and such a sweep is not quiet.
+ * says close it. What could not be read stays as it was, and such a sweep is neither quiet nor a storm.
+ * @param previous as it was when the sweep began. @param latest as it is now: where another sweep has written meanwhile,
+ *   that one looked later, and only a storm of this one is added to it.
  */
 export function nextCellMemory(
   previous: CellMemory | null,
+  latest: CellMemory | null,
   thisSweep: BreakerCounts,
   policy: Policy,
   now: string,
 ): CellMemory {
+  const read = thisSweep.instances !== null && thisSweep.silent !== null;
   const counts = {
-    instances: thisSweep.instances ?? previous?.instances ?? 0,
-    silent: thisSweep.silent ?? previous?.silent ?? 0,
+    instances: (read ? thisSweep.instances : null) ?? previous?.instances ?? 0,
+    silent: (read ? thisSweep.silent : null) ?? previous?.silent ?? 0,
     at: now,
   };
   if (stormsIn(thisSweep, previous, policy).length > 0) return { ...counts, breakerOpen: true, quietSweeps: 0 };
+  if (latest !== null && latest.at !== previous?.at) return latest;
   if (!previous?.breakerOpen) return { ...counts, breakerOpen: false, quietSweeps: 0 };
-  if (thisSweep.instances === null) return { ...counts, breakerOpen: true, quietSweeps: previous.quietSweeps };
+  if (!read) return { ...counts, breakerOpen: true, quietSweeps: previous.quietSweeps };
   const quietSweeps = previous.quietSweeps + 1;
   return quietSweeps >= policy.breaker.quietSweeps
     ? { ...counts, breakerOpen: false, quietSweeps: 0 }

@@ -1,6 +1,18 @@
 /** Counting, to the letter of the contract: every affected instance is in exactly one bucket. */
 import type { ActionEntry, CellReport, Outcome, Totals, TriageCode } from './contracts.ts';
 
+/** The counts of a cell, from how often each code was given in it. */
+export function countsByCode(codes: CellReport['codes']): CountedCell {
+  const sum = (which: (code: TriageCode) => boolean) =>
+    Object.entries(codes).reduce((total, [code, n]) => total + (which(code as TriageCode) ? (n ?? 0) : 0), 0);
+  return {
+    instances: sum(() => true),
+    affected: sum((code) => isAffected({ code })),
+    unknown: sum((code) => UNKNOWN.has(code)),
+    codes,
+  };
+}
+
 /** Where an affected instance counts. */
 export type Bucket = 'resized' | 'restarted' | 'assessed' | 'alreadyHandled' | 'deferred' | 'left' | 'failed';
 export type BucketCounts = Pick<Totals, Bucket>;
@@ -13,6 +25,7 @@ export const OUT_OF_SCOPE_CODES = ['out-of-scope', 'opted-out', 'not-running'] a
 /** Codes of instances of which nothing is known. */
 export const UNKNOWN_CODES = ['console-unreadable', 'console-empty'] as const satisfies readonly TriageCode[];
 
+const UNKNOWN: ReadonlySet<TriageCode> = new Set(UNKNOWN_CODES);
 const NOT_AFFECTED: ReadonlySet<TriageCode> = new Set([...OUT_OF_SCOPE_CODES, ...UNKNOWN_CODES, 'healthy']);
 
 /** Whether the instance has evidence: a verdict other than `none`. */

@@ -72,7 +72,9 @@ const ROWS: { readonly [C in TriageCode]: Omit<TriageRow, 'code'> } = {
     row: 5,
     when: 'the overflow belongs to an older boot than the newest in the text',
     actions: ['assess', 'leave'],
-    explanation: 'The machine has booted since, so nothing hangs for this overflow: its limit is read, never more.',
+    explanation:
+      'The machine has booted since, so nothing hangs for this overflow: its limit is read, and raised where it is below ' +
+      'the target. Never a restart.',
     next: 'Nothing now; if it overflows again in the running boot, it is cured then.',
   },
   'weak-evidence': {

@@ -132,9 +132,21 @@ const LATE_RULES: { readonly [C in LateCode]: (s: Situation) => Verdict | null }
       : leave(`This very overflow was handled and proven at ${proven.at}, target ${proven.target}.`);
   },
   'older-boot': (s) =>
-    s.evidence.currentBoot === false ? assess(s, 'The overflow belongs to an older boot of the machine') : null,
+    s.evidence.currentBoot === false
+      ? assess(
+          s,
+          'The overflow belongs to an older boot of the machine',
+          'its limit is read first, and raised if it is below the target',
+        )
+      : null,
   'weak-evidence': (s) =>
-    s.evidence.verdict === 'suspected' ? assess(s, 'The console only hints at an overflow, no line names one') : null,
+    s.evidence.verdict === 'suspected'
+      ? assess(
+          s,
+          'The console only hints at an overflow, no line names one',
+          'its limit is read, and nothing is changed',
+        )
+      : null,
   'limit-is-not-the-cause': ({ history, policy: { cures }, now }) => {
     const count = (history?.cures ?? []).filter((at) => isWithin(at, now, cures.windowDays * DAY_MS)).length;
     if (count < cures.max) return null;
@@ -349,10 +361,10 @@ function mayBeResized({ reach, history }: Situation): boolean {
   return reach.reachability === 'reachable' || (reach.reachability === 'stuck' && history?.stuckSweeps === 1);
 }
 
-function assess(s: Situation, what: string): Verdict {
+function assess(s: Situation, what: string, then: string): Verdict {
   const { reachability } = s.reach;
   if (reachability !== 'reachable') return leave(`${what}, and it is ${reachabilityWords(s)}.`);
-  return { action: 'assess', reason: `${what}: its limit is read first.` };
+  return { action: 'assess', reason: `${what}: ${then}.` };
 }
 
 function reachabilityWords({ finding, reach }: Situation): string {

@@ -13,6 +13,8 @@ export interface Tempo {
   /** How long to look for the effect of a call whose answer nobody saw. EC2 and SSM are eventually consistent. */
   readonly effectVisibleSeconds: number;
   readonly powerPollSeconds: number;
+  /** Before a stop or reboot that AWS had no room for is asked for again. */
+  readonly throttledSeconds: number;
   /** A hung machine is switched off hard after a few minutes; longer is a case for AWS Support. */
   readonly stopSeconds: number;
   readonly startSeconds: number;
@@ -31,6 +33,7 @@ export const TEMPO: Tempo = {
   commandEndSeconds: 410,
   effectVisibleSeconds: 60,
   powerPollSeconds: 15,
+  throttledSeconds: 5,
   stopSeconds: 1200,
   startSeconds: 600,
   agentBackSeconds: 1200,

@@ -10,6 +10,8 @@ export interface Failed {
   readonly error: CallError;
   /** Whether the request took effect is not known: timeout, broken connection, 5xx. */
   readonly lost: boolean;
+  /** AWS had no room for it, so it had no effect. */
+  readonly throttled?: boolean;
 }
 export type Called<T> = { readonly ok: true; readonly value: T } | Failed;
 
@@ -20,6 +22,8 @@ export interface Request<T> {
   /** `once`: it changes something, so only a throttle (which means: not done) is asked again. `read` and `repeatable`
    * (writing the same again changes nothing) are also asked again when the answer was lost. */
   readonly effect: 'read' | 'repeatable' | 'once';
+  /** False: a throttle is answered at once, since what allowed the request may not hold any more after a wait. */
+  readonly waitsForRoom?: boolean;
   /** The quota it counts against, where that is not the call's own. */
   readonly quota?: string;
   readonly instanceId?: string;
@@ -78,6 +82,10 @@ export function createCaller(options: CallerOptions): Caller {
         if (failure.throttle) {
           throttled++;
           options.pacer.drain(request.quota ?? request.call);
+          if (request.waitsForRoom === false) {
+            const error = toCallError(request.call, failure, request.instanceId);
+            return { ok: false, error, lost: false, throttled: true };
+          }
           wait = THROTTLE_WAITS[throttles++];
         } else if (failure.lost && request.effect !== 'once') {
           wait = LOST_WAITS[losses++];

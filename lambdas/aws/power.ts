@@ -19,8 +19,15 @@ const TAG_VALUE = 256;
 
 /** @param tags - the names of the service's own tags */
 export function createPower({ ec2 }: CellClients, caller: Caller, tags: Policy['tags']): PowerPort {
-  const change = async (call: string, instanceId: string, send: Request<unknown>['send']): Promise<Answer<null>> =>
-    mapAnswer(await caller.call({ call, effect: 'once', instanceId, send }), () => null);
+  const change = async (
+    call: string,
+    instanceId: string,
+    send: Request<unknown>['send'],
+    waitsForRoom = true,
+  ): Promise<Answer<null>> =>
+    mapAnswer(await caller.call({ call, effect: 'once', waitsForRoom, instanceId, send }), () => null);
+  const takeDown = (call: string, instanceId: string, send: Request<unknown>['send']) =>
+    change(call, instanceId, send, false);
 
   const tag = (instanceId: string, key: string, value: string) =>
     change('ec2:CreateTags', instanceId, (options) =>
@@ -37,7 +44,7 @@ export function createPower({ ec2 }: CellClients, caller: Caller, tags: Policy['
       ),
 
     stop: (instanceId) =>
-      change('ec2:StopInstances', instanceId, (options) =>
+      takeDown('ec2:StopInstances', instanceId, (options) =>
         ec2.send(new StopInstancesCommand({ InstanceIds: [instanceId] }), options),
       ),
 
@@ -47,7 +54,7 @@ export function createPower({ ec2 }: CellClients, caller: Caller, tags: Policy['
       ),
 
     reboot: (instanceId) =>
-      change('ec2:RebootInstances', instanceId, (options) =>
+      takeDown('ec2:RebootInstances', instanceId, (options) =>
         ec2.send(new RebootInstancesCommand({ InstanceIds: [instanceId] }), options),
       ),
 

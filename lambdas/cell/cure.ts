@@ -48,7 +48,8 @@ export async function recordBatch(
       backAt: restarted?.backAt ?? null,
     };
     const { outcome, event } = judgeResult(entry, found?.result, sent, errors, meta);
-    if (outcome.result === 'planned') belowTarget.push(entry.instanceId);
+    // A weaker sign alone may cost a look, never a change (row 6).
+    if (outcome.result === 'planned' && entry.code !== 'weak-evidence') belowTarget.push(entry.instanceId);
     const history = event && nextHistory(histories.get(entry.instanceId) ?? null, event);
     concluded.push({ record: { ...record, entry: { ...entry, outcome } }, history });
   }

@@ -1,10 +1,11 @@
 /** From what a survey recorded to what is to be done: second readings, triage with breaker and budget, the plan. */
 import { limitIsDue } from '../../domain/aftercare.ts';
 import type { ActionEntry } from '../../domain/contracts.ts';
-import { acts, driftFrom, refused } from '../../domain/drift.ts';
+import { acts, driftFrom, isRefused, refused } from '../../domain/drift.ts';
 import { entryOf } from '../../domain/entry.ts';
 import type { CallError, ConsoleReading, Finding } from '../../domain/finding.ts';
 import type { CallTally, CellPorts, EntryRecord } from '../../domain/ports.ts';
+import { secondsBetween } from '../../domain/times.ts';
 import {
   type Breaker,
   type Budget,
@@ -14,13 +15,14 @@ import {
   type TriageInput,
   triage,
 } from '../../domain/triage.ts';
+import { addTally } from '../durable.ts';
 import { mustAnswer } from '../errors.ts';
 import { entryDigest, withEntry } from '../plan-digest.ts';
 import { overflowedAt } from './batches.ts';
 import { streamName } from './record.ts';
 import { type CellInput, mergeErrors } from './survey.ts';
 
-/** What one page of records came to. At most one page of ids: the ledger bounds it. */
+/** What some records came to. A page more of ids than {@link ENOUGH} at most: the ledger bounds a page. */
 export interface JudgedPage {
   readonly cursor: string | null;
   /** Also those to be resized of which nothing names the limit yet: it is read first, so that no cure doubles twice. */
@@ -55,14 +57,53 @@ function decide(asked: TriageInput, { mode, pastBreaker }: CellInput): Decision 
   return { ...without, reason: `${without.reason} The breaker is open (${asked.breaker.reason}): ${how}.` };
 }
 
-/** Judges one page of the records of a pass, in order of instance id, and writes the plan's entries. */
-export async function judgePage(
+/** So many pages of records that nothing is done to are gone over in one step; a large cell has thousands. */
+const MOST_PAGES = 20;
+/** With so many instances to be acted on a step ends: its result stays small. */
+const ENOUGH = 50;
+/** After this nothing is read any more in a step, which must end within its invocation. Unit: seconds. */
+const READING_SECONDS = 240;
+
+/** Judges the next records of a pass, in order of instance id, and writes the plan's entries. */
+export async function judgeRecords(
   ports: CellPorts,
   input: CellInput,
   pass: EntryRecord['pass'],
   cursor: string | null,
   breaker: Breaker,
   budget: Budget,
+): Promise<JudgedPage> {
+  const began = ports.clock.now();
+  const inTime = () => secondsBetween(began, ports.clock.now()) < READING_SECONDS;
+  let sum = await judgePage(ports, input, pass, cursor, breaker, budget, inTime);
+  for (let pages = 1; pages < MOST_PAGES && sum.cursor !== null && toDo(sum) < ENOUGH && inTime(); pages++) {
+    const page = await judgePage(ports, input, pass, sum.cursor, breaker, sum.budget, inTime);
+    sum = {
+      cursor: page.cursor,
+      assess: [...sum.assess, ...page.assess],
+      resize: [...sum.resize, ...page.resize],
+      restart: [...sum.restart, ...page.restart],
+      lookAgain: [...sum.lookAgain, ...page.lookAgain],
+      budget: page.budget,
+      errors: mergeErrors(sum.errors, page.errors),
+      tally: addTally(sum.tally, page.tally),
+    };
+  }
+  return sum;
+}
+
+function toDo({ assess, resize, restart, lookAgain }: JudgedPage): number {
+  return assess.length + resize.length + restart.length + lookAgain.length;
+}
+
+async function judgePage(
+  ports: CellPorts,
+  input: CellInput,
+  pass: EntryRecord['pass'],
+  cursor: string | null,
+  breaker: Breaker,
+  budget: Budget,
+  inTime: () => boolean,
 ): Promise<JudgedPage> {
   const page = mustAnswer(await ports.ledger.listEntries(input.runId, input.cell, cursor));
   const records = page.items.filter((r) => r.pass === pass);
@@ -90,14 +131,15 @@ export async function judgePage(
     const judge = (): TriageInput => ({ finding, policy: input.policy, breaker, budget: left, now: ports.clock.now() });
     if (!isOpen(record, judge())) {
       const was = plan.get(record.entry.instanceId);
-      const drift = was && acts(was.entry) ? whyRefused(was, record.entry) : null;
+      const drift = was && acts(was.entry) && !isRefused(record.entry) ? whyRefused(was, record.entry) : null;
       if (drift !== null) changed.push(withEntry(record, refused(record.entry, drift)));
       // A plan that is applied leaves it alone, and so is it left.
       if (input.planId === null && limitIsDue(record.entry, finding.history)) lookAgain.push(record.entry.instanceId);
       continue;
     }
-    let unread: string | null = null;
-    if (needsSecondReading(judge())) {
+    const asks = needsSecondReading(judge()) || needsPreflight(judge());
+    let unread: string | null = asks && !inTime() ? NO_TIME : null;
+    if (unread === null && needsSecondReading(judge())) {
       const reading = await readAgain(ports, finding);
       unread = whyUnread(reading);
       if (reading.status === 'read' && unread === null) finding = { ...finding, console: reading };
@@ -152,10 +194,12 @@ export async function readAgain(ports: CellPorts, finding: Finding): Promise<Con
 /** Why a second reading excludes nothing; null when it shows the overflow as the first one did. */
 export function whyUnread(reading: ConsoleReading): string | null {
   if (reading.status === 'unreadable')
-    return `it could not be read a second time: ${reading.error.code}: ${reading.error.message}`;
-  if (reading.status !== 'read' || reading.evidence.empty) return 'it was empty at the second reading';
-  return reading.evidence.verdict === 'none' ? 'it no longer shows the overflow' : null;
+    return `its console could not be read a second time: ${reading.error.code}: ${reading.error.message}`;
+  if (reading.status !== 'read' || reading.evidence.empty) return 'its console was empty at the second reading';
+  return reading.evidence.verdict === 'none' ? 'its console no longer shows the overflow at the second reading' : null;
 }
+
+const NO_TIME = 'the reads of others took so long that there was no time left to look at it again';
 
 function spent(entry: ActionEntry): ActionEntry {
   return {
@@ -172,7 +216,7 @@ export function signOfLifeNotExcluded(why: string): Decision {
     action: 'leave',
     code: 'sign-of-life',
     method: null,
-    reason: `Its console was read twice, and ${why}, so a sign of life cannot be excluded.`,
+    reason: `A sign of life cannot be excluded: ${why}.`,
     next: 'Look at the instance; the next run reads it again.',
   };
 }

@@ -3,12 +3,13 @@ import type { CellReport, TriageCode } from '../../domain/contracts.ts';
 import type { CallError } from '../../domain/finding.ts';
 import type { CallTally, CellMemory, CellPorts, EntryRecord, Page } from '../../domain/ports.ts';
 import { type BreakerCounts, breakerFor, restartBudget } from '../../domain/safety.ts';
+import { type CountedCell, countsByCode } from '../../domain/totals.ts';
 import type { Breaker, Budget } from '../../domain/triage.ts';
 import { addNumbers, addTally, NO_CALLS, type Runner } from '../durable.ts';
 import { mustAnswer } from '../errors.ts';
 import type { Tempo } from '../tempo.ts';
 import { eachPage } from './each-page.ts';
-import { type JudgedPage, judgePage } from './judge.ts';
+import { judgeRecords } from './judge.ts';
 import { type CellInput, EMPTY_PAGE, mergeErrors, type Source, type SurveyPage, surveyPage } from './survey.ts';
 import { type CellSuspects, countSuspects } from './suspects.ts';
 
@@ -33,6 +34,8 @@ export interface CellState {
   readonly budget: Budget;
   /** Restarts planned so far. */
   readonly restarts: number;
+  /** Why this run restarts nothing further: a machine did not come back. null: none did not. */
+  readonly restartsEnded: string | null;
 }
 
 const SOURCES: Readonly<Record<EntryRecord['pass'], readonly Source[]>> = {
@@ -53,6 +56,7 @@ function addPage(a: SurveyPage, b: SurveyPage): SurveyPage {
     consolesRead: a.consolesRead + b.consolesRead,
     silent: a.silent + b.silent,
     candidates: a.candidates + b.candidates,
+    brokenOff: a.brokenOff || b.brokenOff,
     secondReadings: a.secondReadings + b.secondReadings,
     codes: addNumbers(a.codes, b.codes),
     images: addNumbers(a.images, b.images),
@@ -73,6 +77,7 @@ export function freshState(input: CellInput): CellState {
     breaker: { open: false, reason: null },
     budget: { resizesLeft: input.policy.resize.maxPerRun, restartsLeft: 0 },
     restarts: 0,
+    restartsEnded: null,
   };
 }
 
@@ -89,13 +94,13 @@ export function isWhole({ instanceIds, tags }: CellInput): boolean {
 /** What the breaker counts, as it stands after a pass. */
 export function countsOf(state: CellState, pass: EntryRecord['pass']): BreakerCounts {
   const { seen, wholeCell } = state;
-  const agentsUnread = state.errors.some((e) => e.call === 'ssm:DescribeInstanceInformation');
+  const unread = seen.brokenOff || state.errors.some((e) => e.call === 'ssm:DescribeInstanceInformation');
   return {
     // The size of a part says nothing of the cell's.
-    instances: pass === 'silent' || wholeCell !== null ? null : seen.instances - seen.outOfScope,
+    instances: pass === 'silent' || seen.brokenOff || wholeCell !== null ? null : seen.instances - seen.outOfScope,
     suspects: wholeCell?.suspects ?? state.suspects,
     affected: seen.affected - (seen.codes['already-handled'] ?? 0),
-    silent: agentsUnread ? null : wholeCell === null ? seen.silent : wholeCell.silent,
+    silent: unread ? null : wholeCell === null ? seen.silent : wholeCell.silent,
   };
 }
 
@@ -146,13 +151,8 @@ export async function planPass(
   state = { ...state, breaker, budget: { ...state.budget, restartsLeft: Math.max(0, allowed - state.restarts) } };
   if (found.secondReadings > 0) await run.wait(`second-reading-${pass}`, tempo.betweenReadingsSeconds);
   const plan = { assess: [] as string[], resize: [] as string[], restart: [] as string[], lookAgain: [] as string[] };
-  let cursor: string | null = null;
-  for (let n = 0; ; n++) {
-    const { budget } = state;
-    const at: string | null = cursor;
-    const judged: JudgedPage = await run.step(`judge-${pass}-${n}`, () =>
-      judgePage(ports, input, pass, at, breaker, budget),
-    );
+  const judge = (cursor: string | null) => judgeRecords(ports, input, pass, cursor, breaker, state.budget);
+  await eachPage(run, tempo, `judge-${pass}`, judge, (judged) => {
     plan.assess.push(...judged.assess);
     plan.resize.push(...judged.resize);
     plan.restart.push(...judged.restart);
@@ -163,9 +163,7 @@ export async function planPass(
       errors: mergeErrors(state.errors, judged.errors),
       tally: addTally(state.tally, judged.tally),
     };
-    cursor = judged.cursor;
-    if (cursor === null) break;
-  }
+  });
   return { state: { ...state, restarts: state.restarts + plan.restart.length }, plan };
 }
 
@@ -174,8 +172,11 @@ function mayRestartAny({ policy, maxRestarts }: CellInput): boolean {
   return policy.restart.policy !== 'never' && maxRestarts !== 0;
 }
 
-/** How often each code was given in the end: the ledger's entries, and the healthy ones that have none. */
-export async function finalCodes(ports: CellPorts, input: CellInput, state: CellState): Promise<CellReport['codes']> {
+/**
+ * How often each code was given in the end: the ledger's entries, and the healthy ones that have none. All counts come from
+ * here, so that a report adds up also where a page was surveyed twice and an instance had left it meanwhile.
+ */
+export async function finalCounts(ports: CellPorts, input: CellInput, state: CellState): Promise<CountedCell> {
   const codes: Partial<Record<TriageCode, number>> = {};
   let cursor: string | null = null;
   do {
@@ -184,7 +185,9 @@ export async function finalCodes(ports: CellPorts, input: CellInput, state: Cell
     cursor = page.cursor;
   } while (cursor !== null);
   const healthy = state.seen.codes.healthy ?? 0;
-  return healthy > 0 ? { ...codes, healthy } : codes;
+  if (healthy > 0) codes.healthy = healthy;
+  else delete codes.healthy;
+  return countsByCode(codes);
 }
 
 /** The cell's part of the report. */
@@ -192,7 +195,7 @@ export function reportOf(
   input: CellInput,
   state: CellState,
   status: CellReport['status'] | null,
-  codes: CellReport['codes'],
+  counts: CountedCell,
 ): CellReport {
   const { seen, errors, tally, breaker } = state;
   const failed = errors.some((e) => e.kind === 'failed');
@@ -201,11 +204,8 @@ export function reportOf(
     region: input.cell.region,
     status: status ?? (failed ? (seen.instances === 0 ? 'failed' : 'incomplete') : 'done'),
     errors: errors.map(({ kind: _kind, ...error }) => error),
-    instances: seen.instances,
     consolesRead: seen.consolesRead,
-    unknown: seen.unknown,
-    affected: seen.affected,
-    codes,
+    ...counts,
     breaker,
     apiCalls: tally.calls,
     throttled: tally.throttled,

@@ -50,7 +50,10 @@ export async function conclude(
     if (history) mustAnswer(await ports.ledger.putHistory(ports.cell, entry.instanceId, history));
     if (!entry.outcome) continue;
     const { outcome } = entry;
-    await tell(() => ports.power.tagStatus(entry.instanceId, statusText(outcome)), tags);
+    // What was declined was not touched, and its owner may just have said that it must not be.
+    if (outcome.result !== 'declined') {
+      await tell(() => ports.power.tagStatus(entry.instanceId, statusText(outcome)), tags);
+    }
     const type = needsAttention(outcome)
       ? 'Audit Backlog Instance Needs Attention'
       : 'Audit Backlog Instance Remediated';

@@ -31,8 +31,9 @@ function addRestarted(a: Restarted, b: Restarted): Restarted {
 
 /**
  * Restarts in waves, the first of one machine; none takes down more of a zone, or of what belongs together, than policy
- * allows. One that does not come back ends it: the rest waits for the next run,
- * rather than machine after machine being stopped where none can start.
+ * allows. One that does not come back ends it: the rest waits for the next run, rather than machine after machine being
+ * stopped where none can start.
+ * @param ended why an earlier pass of this run ended its restarts; null: it did not.
  */
 export async function restartInstances(
   context: DurableContext,
@@ -42,9 +43,15 @@ export async function restartInstances(
   instanceIds: readonly string[],
   name: string,
   restartFunctionArn: string,
+  ended: string | null,
 ): Promise<Restarted> {
-  if (instanceIds.length === 0) return NOTHING_RESTARTED;
+  const before: Restarted = { ...NOTHING_RESTARTED, failed: ended };
+  if (instanceIds.length === 0) return before;
   const run = durableRunner(context);
+  if (ended !== null) {
+    await run.step(`${name}-defer`, () => deferEntries(ports, input.runId, instanceIds, 'restart-budget', ended));
+    return before;
+  }
   const { durableExecutionArn } = context.executionContext;
   let waiting = await run.step(`${name}-places`, () => placesOf(ports, input, instanceIds));
   let sum = NOTHING_RESTARTED;

@@ -56,6 +56,8 @@ export interface SurveyPage {
   readonly codes: Readonly<Partial<Record<TriageCode, number>>>;
   readonly images: Readonly<Record<string, number>>;
   readonly launchTemplates: Readonly<Record<string, number>>;
+  /** A listing broke off, so that these are not all. */
+  readonly brokenOff: boolean;
   /** Calls that failed for good; one of each kind. */
   readonly errors: readonly CallError[];
   readonly tally: CallTally;
@@ -195,7 +197,10 @@ export async function surveyPage(
   const errors: CallError[] = [];
   const page = await pageOfInstances(ports, input, source, cursor);
   // A listing that fails is never an empty cell, whatever AWS means by it.
-  if (!page.ok) return { ...EMPTY_PAGE, errors: [{ ...page.error, kind: 'failed' }], tally: ports.tally.take() };
+  if (!page.ok) {
+    const errors = [{ ...page.error, kind: 'failed' as const }];
+    return { ...EMPTY_PAGE, brokenOff: true, errors, tally: ports.tally.take() };
+  }
   const planned = await plannedAmong(ports, input, page.value.items);
   const asked = page.value.items.filter(
     (i) =>
@@ -251,6 +256,7 @@ export async function surveyPage(
   return {
     ...totals,
     cursor: page.value.cursor,
+    brokenOff: false,
     codes,
     images,
     launchTemplates,
@@ -276,6 +282,7 @@ const NO_COUNTS = {
 export const EMPTY_PAGE: SurveyPage = {
   ...NO_COUNTS,
   cursor: null,
+  brokenOff: false,
   codes: {},
   images: {},
   launchTemplates: {},

@@ -18,7 +18,7 @@ import { lookAgain } from './look-again.ts';
 import {
   type CellState,
   countsOf,
-  finalCodes,
+  finalCounts,
   freshState,
   isWhole,
   type PassPlan,
@@ -117,8 +117,9 @@ export function cellWorkflow({ openCell, restartFunctionArn, tempo }: CellDeploy
       plan.restart,
       `restart-${pass}`,
       restartFunctionArn,
+      state.restartsEnded,
     );
-    return withParts(state, [assessed, resized, restarted]);
+    return { ...withParts(state, [assessed, resized, restarted]), restartsEnded: restarted.failed };
   }
 }
 
@@ -147,10 +148,11 @@ async function conclude(
   const report = await run.step('conclude', async () => {
     // A run on a part of the cell says nothing about how many are usual there.
     if (status === null && isWhole(input)) {
-      const next = nextCellMemory(memory, countsOf(state, 'rest'), input.policy, ports.clock.now());
+      const latest = mustAnswer(await ports.ledger.getCellMemory(input.cell));
+      const next = nextCellMemory(memory, latest, countsOf(state, 'rest'), input.policy, ports.clock.now());
       mustAnswer(await ports.ledger.putCellMemory(input.cell, next));
     }
-    const concluded = reportOf(input, state, status, await finalCodes(ports, input, state));
+    const concluded = reportOf(input, state, status, await finalCounts(ports, input, state));
     mustAnswer(await ports.ledger.putCellReport(input.runId, concluded));
     return concluded;
   });

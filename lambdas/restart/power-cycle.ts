@@ -23,6 +23,8 @@ export type PowerCycle =
 
 type Failure = Extract<PowerCycle, { message: string }>;
 type Forbidden = Extract<PowerCycle, { result: 'forbidden' }>;
+/** Why a call was not made. */
+type Refusal = Forbidden | Failure;
 
 function failed(message: string, next: string, error: CallError | null = null): Failure {
   return { result: 'failed', message, next, error };
@@ -36,6 +38,29 @@ function untouched(what: string, error: CallError): Failure {
 interface Look {
   readonly state: string;
   readonly stateReason: string | null;
+}
+
+/** What a call that takes a machine down came to: see {@link Once}, or why it was not made. */
+type Down = Once<Answer<null>> | Refusal;
+
+/** Why a reboot was not made; null: it was, or nobody knows. */
+function rebootRefused(down: Down): Refusal | null {
+  if ('result' in down) return down;
+  return down.done && !down.value.ok && !down.value.lost ? untouched('rebooted', down.value.error) : null;
+}
+
+function isDone(down: Down): boolean {
+  return 'done' in down && down.done && down.value.ok;
+}
+
+/** A request was made and nobody saw its answer, and now no further one may be made: whether it had an effect stays open. */
+function doubtful(what: string, requests: number, refusal: Refusal): Failure {
+  const why = 'why' in refusal ? refusal.why : refusal.message;
+  return failed(
+    `Nobody saw the answer to ${requests} ${requests === 1 ? 'request' : 'requests'} for a ${what}, and no further one was made. ${why}`,
+    'Look at its state and its console: it may have gone down all the same.',
+    'error' in refusal ? refusal.error : null,
+  );
 }
 
 /** Whether a console shows a boot that it did not show before. */
@@ -90,32 +115,43 @@ export class PowerCycler {
   /**
    * A call that takes the machine down, begun at most once and only if nothing forbids it. Asking is a step of its own,
    * so that what begins at most once is the call alone: a crash while asking leaves no doubt whether it was made.
+   * @param mark what must stand on the instance before the call, and be as young as the answer.
    */
   async #takeDown(
     name: string,
     { whyNot }: BeforePower,
+    mark: () => Promise<Answer<null>>,
     call: () => Promise<Answer<null>>,
-  ): Promise<Once<Answer<null>> | Forbidden> {
+  ): Promise<Down> {
     const { clock } = this.#ports;
+    let throttled: Answer<null> | null = null;
     for (let n = 0; n < MOST_ASKED; n++) {
-      const asked = await this.#step(`${name}-allowed-${n}`, async () => ({ why: await whyNot(), at: clock.now() }));
+      const asked = await this.#step(`${name}-allowed-${n}`, async () => {
+        const why = await whyNot();
+        return { why, marked: why === null ? await mark() : null, at: clock.now() };
+      });
       if (asked.why !== null) return { result: 'forbidden', why: asked.why };
+      if (asked.marked?.ok === false) {
+        const { error } = asked.marked;
+        const message = `The tag that says we stop it could not be set (${says(error)}), so nothing was stopped.`;
+        return { result: 'untouched', message, next: error.next, error };
+      }
       const once = await atMostOnce<Answer<null> | 'too-old'>(this.#context, `${name}-${n}`, async () =>
         secondsBetween(asked.at, clock.now()) <= ALLOWED_SECONDS ? call() : 'too-old',
       );
       if (!once.done) return once;
-      if (once.value !== 'too-old') return { done: true, value: once.value };
+      if (once.value === 'too-old') continue;
+      if (once.value.ok || !once.value.throttled) return { done: true, value: once.value };
+      // It was not made. By the time it may be, the answer would be too old.
+      throttled = once.value;
+      await this.#context.wait(`${name}-throttled-${n}`, { seconds: this.#tempo.throttledSeconds });
     }
+    if (throttled !== null) return { done: true, value: throttled };
     const why = `It was interrupted ${MOST_ASKED} times between the question whether it may be taken down and the call.`;
     return { result: 'forbidden', why };
   }
 
   async #stopAndStart(before: BeforePower): Promise<PowerCycle> {
-    const marked = await this.#step('mark', () => this.#ports.power.markStopped(this.#instanceId, this.#runId));
-    if (!marked.ok) {
-      const message = `The tag that says we stop it could not be set (${says(marked.error)}), so nothing was stopped.`;
-      return { result: 'untouched', message, next: marked.error.next, error: marked.error };
-    }
     await before.remember();
     const stopped = await this.#stop(before);
     if (stopped) return stopped;
@@ -131,9 +167,13 @@ export class PowerCycler {
 
   /** null: it is stopped. */
   async #stop(before: BeforePower): Promise<Failure | Forbidden | null> {
-    for (const name of ['stop', 'stop-again']) {
-      const once = await this.#takeDown(name, before, () => this.#ports.power.stop(this.#instanceId));
+    // With the tag's time `reconcile` tells our stops from others': it is set anew for each request.
+    const mark = () => this.#ports.power.markStopped(this.#instanceId, this.#runId);
+    for (const [tries, name] of ['stop', 'stop-again'].entries()) {
+      const once = await this.#takeDown(name, before, mark, () => this.#ports.power.stop(this.#instanceId));
       if ('result' in once) {
+        // After a request that nobody saw the answer to, a stop may still show: the tag stays, and `reconcile` looks.
+        if (tries > 0) return doubtful('stop', tries, once);
         await this.#step('unmark-untouched', () => this.#ports.power.unmarkStopped(this.#instanceId));
         return once;
       }
@@ -142,8 +182,10 @@ export class PowerCycler {
       // cannot be read is no `running`: the tag stays, and the waiting goes on.
       if ((await this.#stateAfter(`${name}-look`)) !== 'running') break;
       if (!once.done || once.value.ok) continue;
+      const refusal = untouched('stopped', once.value.error);
+      if (tries > 0) return doubtful('stop', tries, refusal);
       await this.#step('unmark-untouched', () => this.#ports.power.unmarkStopped(this.#instanceId));
-      return untouched('stopped', once.value.error);
+      return refusal;
     }
     const look = await this.#waitForState('stopped', ['stopped', 'terminated'], this.#tempo.stopSeconds);
     if (look?.state === 'stopped') return null;
@@ -161,7 +203,9 @@ export class PowerCycler {
     let lack: CallError | null = null;
     for (let i = 0; i < tries; i++) {
       // Looks before it acts, so a start whose answer was lost is not asked for again.
-      const once = await atMostOnce<Answer<null>>(this.#context, `start-${i}`, () => this.#startIfStopped());
+      const once = await atMostOnce<Answer<'asked' | 'not-asked'>>(this.#context, `start-${i}`, () =>
+        this.#startIfStopped(),
+      );
       const error = once.done && !once.value.ok ? once.value.error : null;
       if (error?.kind === 'capacity') {
         if (lack === null) await this.#alarm('no-capacity', `has no capacity to start in: ${says(error)}`);
@@ -176,7 +220,9 @@ export class PowerCycler {
         this.#tempo.effectVisibleSeconds,
       );
       if (look?.state === 'running') return null;
-      const refusedForGood = error?.kind === 'definitive' || (once.done && once.value.ok);
+      // Only a start that was asked for can have come to nothing.
+      const asked = once.done && once.value.ok && once.value.value === 'asked';
+      const refusedForGood = error?.kind === 'definitive' || asked;
       if (look?.state === 'stopped' && !refusedForGood) {
         lack ??= error;
         continue;
@@ -196,11 +242,13 @@ export class PowerCycler {
     };
   }
 
-  async #startIfStopped(): Promise<Answer<null>> {
+  async #startIfStopped(): Promise<Answer<'asked' | 'not-asked'>> {
     const look = await this.#describe();
     if (!look.ok) return look;
-    if (look.value?.state !== 'stopped') return { ok: true, value: null };
-    return this.#ports.power.start(this.#instanceId);
+    // It runs already, or EC2 shows an older state than it did before: whoever looks next decides.
+    if (look.value?.state !== 'stopped') return { ok: true, value: 'not-asked' };
+    const started = await this.#ports.power.start(this.#instanceId);
+    return started.ok ? { ok: true, value: 'asked' } : started;
   }
 
   /**
@@ -211,13 +259,14 @@ export class PowerCycler {
   async #reboot(before: BeforePower): Promise<PowerCycle> {
     await before.remember();
     const consoleBefore = await this.#step('console-before', () => this.#ports.console.read(this.#instanceId, null));
-    for (const name of REBOOTS) {
-      const once = await this.#takeDown(name, before, () => this.#ports.power.reboot(this.#instanceId));
-      if ('result' in once) return once;
-      if (once.done && !once.value.ok && !once.value.lost) return untouched('rebooted', once.value.error);
+    const noMark = async () => ({ ok: true, value: null }) as const;
+    for (const [tries, name] of REBOOTS.entries()) {
+      const once = await this.#takeDown(name, before, noMark, () => this.#ports.power.reboot(this.#instanceId));
+      const refusal = rebootRefused(once);
+      if (refusal !== null) return tries > 0 ? doubtful('reboot', tries, refusal) : refusal;
       await this.#waitForReset(name, consoleBefore);
       const back = await this.#waitForAgent(await this.#now(`${name}-since`), name);
-      if (back.result === 'back' || (once.done && once.value.ok)) return back;
+      if (back.result === 'back' || isDone(once)) return back;
       const after = await this.#step(`${name}-look`, () => this.#ports.console.read(this.#instanceId, null));
       const unread = consoleBefore.status !== 'read' || after.status !== 'read';
       if (unread || showsNewBoot(consoleBefore, after)) return back;

@@ -6,7 +6,7 @@ import { acts } from '../../domain/drift.ts';
 import { type CallError, type Cell, cellName, instanceName } from '../../domain/finding.ts';
 import { type Policy, policyForCell } from '../../domain/policy.ts';
 import type { HubPorts, RunRecord } from '../../domain/ports.ts';
-import { isAffected, UNKNOWN_CODES } from '../../domain/totals.ts';
+import { countsByCode } from '../../domain/totals.ts';
 import type { CellInput } from '../cell/survey.ts';
 import type { CellResult } from '../cell/workflow.ts';
 import { ALL_ITEMS, addNumbers, durableRunner } from '../durable.ts';
@@ -61,7 +61,6 @@ function lostCell(cell: Cell, why: string, entries: readonly ActionEntry[]): Cel
   const own = entries.filter((e) => e.accountId === cell.accountId && e.region === cell.region);
   const codes: Partial<Record<TriageCode, number>> = {};
   for (const { code } of own) codes[code] = (codes[code] ?? 0) + 1;
-  const unknown = UNKNOWN_CODES.reduce((sum, code) => sum + (codes[code] ?? 0), 0);
   return {
     ...cell,
     status: 'failed',
@@ -73,11 +72,8 @@ function lostCell(cell: Cell, why: string, entries: readonly ActionEntry[]): Cel
         next: 'Look at the log of the cell function; run again.',
       },
     ],
-    instances: own.length,
+    ...countsByCode(codes),
     consolesRead: own.filter((e) => e.evidence !== null).length,
-    unknown,
-    affected: own.filter(isAffected).length,
-    codes,
     breaker: { open: false, reason: null },
     apiCalls: {},
     throttled: 0,

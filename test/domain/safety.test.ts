@@ -84,6 +84,9 @@ describe('the mode', () => {
 });
 
 describe('the breaker', () => {
+  const next = (previous: CellMemory | null, sweep: BreakerCounts) =>
+    nextCellMemory(previous, previous, sweep, POLICY, NOW);
+
   it.each<[string, Partial<BreakerCounts>, CellMemory | null, RegExp | null]>([
     ['nothing', {}, null, null],
     ['10 of 100 affected', { affected: 10 }, null, null],
@@ -129,25 +132,46 @@ describe('the breaker', () => {
     let kept: CellMemory | null = null;
     const told = sweeps.map((sweep) => {
       const { open } = breakerFor(sweep, kept, POLICY);
-      kept = nextCellMemory(kept, sweep, POLICY, NOW);
+      kept = nextCellMemory(kept, kept, sweep, POLICY, NOW);
       return open;
     });
     expect(told).toEqual([false, true, true, true, true, true, false]);
   });
 
   it('keeps the counts of the sweep, and those from before where it has none', () => {
-    expect(nextCellMemory(memory(), counts({ silent: 7 }), POLICY, NOW)).toEqual({
+    expect(next(memory(), counts({ silent: 7 }))).toEqual({
       instances: 100,
       silent: 7,
       breakerOpen: false,
       quietSweeps: 0,
       at: NOW,
     });
-    const open = memory({ breakerOpen: true, quietSweeps: 1 });
-    const blind = nextCellMemory(open, counts({ instances: null, silent: 20 }), POLICY, NOW);
-    expect(blind).toMatchObject({ instances: 1000, silent: 20, breakerOpen: true, quietSweeps: 1 });
-    const deaf = nextCellMemory(open, counts({ silent: null }), POLICY, NOW);
-    expect(deaf).toMatchObject({ silent: 20, breakerOpen: true, quietSweeps: 0 });
+  });
+
+  it.each<[string, Partial<BreakerCounts>]>([
+    ['the size', { instances: null }],
+    ['the silent', { silent: null }],
+    ['both', { instances: null, silent: null }],
+  ])('a sweep that could not read %s is neither quiet nor a storm, and keeps what was known', (_what, unread) => {
+    for (const before of [
+      memory({ silent: 30, breakerOpen: true, quietSweeps: 1 }),
+      memory({ silent: 30, breakerOpen: false }),
+    ]) {
+      expect(next(before, counts({ instances: 3, silent: 2, ...unread }))).toEqual({ ...before, at: NOW });
+    }
+    expect(next(memory(), counts({ ...unread, affected: 60 }))).toMatchObject({ breakerOpen: true, quietSweeps: 0 });
+  });
+
+  it('what another sweep found meanwhile stands; only a storm of this one is added to it', () => {
+    const before = memory({ at: '2026-11-22T00:00:00.000Z' });
+    const stormy = memory({ at: '2026-11-22T02:00:00.000Z', silent: 60, breakerOpen: true });
+    const quiet = memory({ at: '2026-11-22T02:00:00.000Z', silent: 1 });
+    expect(nextCellMemory(before, stormy, counts(), POLICY, NOW)).toEqual(stormy);
+    expect(nextCellMemory(null, stormy, counts(), POLICY, NOW)).toEqual(stormy);
+    expect(nextCellMemory(before, quiet, counts({ affected: 60 }), POLICY, NOW)).toMatchObject({ breakerOpen: true });
+    // Asked again after a crash, its own words stand.
+    const own = nextCellMemory(before, before, counts(), POLICY, NOW);
+    expect(nextCellMemory(before, own, counts(), POLICY, '2026-11-22T09:00:00.000Z')).toEqual(own);
   });
 
   it('never opens for fewer, when it stays closed for more', () => {

@@ -248,7 +248,7 @@ describe('a run on a part of a cell, before any sweep has seen the storm', () =>
         const report = await world.run({ mode: 'apply', instanceIds: [world.id('one')] });
         expect(report.complete).toBe(false);
         expect(report.cells[0]?.errors.map((e) => e.call)).toContain(call);
-        expect(breakerOf(report)).toEqual({ open: true, reason: 'how many agents are lost could not be read' });
+        expect(breakerOf(report)).toEqual({ open: true, reason: 'how many are lost or impaired could not be read' });
         expect(powerCalls(world)).toBe(0);
       });
     },

@@ -171,7 +171,7 @@ describe('the breaker is asked again', () => {
     gated({ hung: hungMachine() }, async ({ world }) => {
       world.once(
         ({ kind, what, detail }) =>
-          kind === 'durable' && what === 'checkpoint' && /STEP SUCCEED mark(,|$)/.test(String(detail?.updates)),
+          kind === 'durable' && what === 'checkpoint' && /STEP SUCCEED attempt(,|$)/.test(String(detail?.updates)),
         () => void world.service.hub.ledger.putCellMemory(HOME, opened),
       );
       const report = await world.run();
