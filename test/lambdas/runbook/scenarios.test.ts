@@ -1,13 +1,6 @@
-import { spawnSync } from 'node:child_process';
 import { type Machine, type Run, withMachine } from './machine.ts';
 import { LAYOUTS, RESTARTS, ROLLBACKS, type Scenario, STATES } from './scenarios.ts';
-
-/** Shells that may stand behind /bin/sh; those that this machine lacks are named and left out. */
-const SHELLS = [['dash'], ['bash'], ['busybox', 'sh']].filter((shell) => {
-  const present = spawnSync(shell[0] ?? '', [...shell.slice(1), '-c', ':']).status === 0;
-  if (!present) process.stderr.write(`runbook scenarios: no ${shell.join(' ')} here, its runs are skipped\n`);
-  return present;
-});
+import { SHELLS } from './shells.ts';
 
 const patience = (s: Scenario) => (s.kernel?.status === 'hang' || s.kernel?.set === 'hang' ? 1 : 20);
 
@@ -78,25 +71,20 @@ describe.each([
   });
 });
 
-/** The awk that stands beside each shell: not every shell with every awk, but each of either. */
-const AWKS: Record<string, string> = { dash: 'mawk', bash: 'gawk', busybox: 'busybox awk' };
-const present = (awk: string) => spawnSync('sh', ['-c', `command -v ${awk.split(' ')[0]}`]).status === 0;
-
-describe.each(SHELLS.map((shell, i) => [shell.join(' '), shell, i] as const))('runbook under %s', (_, shell, i) => {
-  const wanted = AWKS[shell[0] ?? ''] ?? 'awk';
-  const awk = present(wanted) ? wanted : 'awk';
-  if (awk !== wanted) process.stderr.write(`runbook scenarios: no ${wanted} here, ${shell[0]} runs with awk\n`);
-
-  it.each(ALL.filter((_s, at) => at % 5 === i).map((s) => [s.name, s] as const))('%s', (_name, s) => {
-    withMachine(
-      s.files,
-      s.kernel ?? {},
-      (machine) => {
-        if (!s.kernel?.fails) machine.command('awk', `#!/bin/sh\nexec ${awk} "$@"\n`);
-        const before = machine.tree(false);
-        check(machine, s, before, machine.run(s.parameters, { shell, patience: patience(s) }));
-      },
-      s.without,
-    );
-  });
-});
+describe.each(SHELLS.map((shell, i) => [shell.name, shell, i] as const))(
+  'runbook under %s',
+  (_, { command: shell, awk }, i) => {
+    it.each(ALL.filter((_s, at) => at % 5 === i).map((s) => [s.name, s] as const))('%s', (_name, s) => {
+      withMachine(
+        s.files,
+        s.kernel ?? {},
+        (machine) => {
+          if (awk !== null && !s.kernel?.fails) machine.command('awk', `#!/bin/sh\nexec ${awk} "$@"\n`);
+          const before = machine.tree(false);
+          check(machine, s, before, machine.run(s.parameters, { shell, patience: patience(s) }));
+        },
+        s.without,
+      );
+    });
+  },
+);

@@ -97,7 +97,7 @@ const REACHABLE: readonly Row[] = [
       code: 'older-boot',
       result: 'resized',
       done: '320 8192',
-      says: ['The overflow belongs to an older boot of the machine: its limit is read first.'],
+      says: ['an older boot of the machine: its limit is read first, and raised if it is below the target.'],
     },
   ],
   [
@@ -105,9 +105,12 @@ const REACHABLE: readonly Row[] = [
     {
       action: 'assess',
       code: 'weak-evidence',
-      result: 'resized',
-      done: '64 8192',
-      says: ['The console only hints at an overflow', 'auditd is not running: nothing drains the queue.'],
+      result: 'planned',
+      done: '64',
+      says: [
+        'The console only hints at an overflow, no line names one: its limit is read, and nothing is changed.',
+        'auditd is not running: nothing drains the queue.',
+      ],
     },
   ],
   [
