@@ -84,4 +84,26 @@ describe('a request for a reboot whose answer nobody saw', () => {
       expect(world.messages().join()).toContain(world.id('hung'));
     });
   });
+
+  test('and that may not be asked for again, for the gate has closed, is no refusal: the attempt is kept', () => {
+    const { instance = {}, guest } = rebootMachine();
+    // It reboots, its agent stays away, and its console says nothing of the boot.
+    const hung = { instance, guest: { ...guest, quietConsole: true, agent: { startsAfterSeconds: 99_999 } } };
+    const faults = new ScriptedFaults([{ kind: 'lost-after', calls: 'ec2:RebootInstances', times: 1 }]);
+    return inSmallWorld({ machines: { hung, well: healthyMachine() }, faults }, async (world) => {
+      world.once(
+        ({ kind, what }) => kind === 'power' && what === 'reboot',
+        () => void world.pause('freeze', new Date(Date.now() + 60 * MINUTE).toISOString()),
+      );
+      const report = await world.run();
+      expect(actionOn(report, world, 'hung').outcome).toMatchObject({
+        result: 'restart-failed',
+        restartedBy: 'reboot',
+        message: expect.stringMatching(/^Nobody saw the answer to 1 request for a reboot, .*paused: freeze/),
+      });
+      await world.minutes(70);
+      expect(actionOn(await world.run(), world, 'hung')).toMatchObject({ action: 'leave', code: 'restarted-before' });
+      expect(world.power('hung')).toEqual(['reboot']);
+    });
+  });
 });
