@@ -12,6 +12,13 @@ export const regionSchema = z
 /** Tag key -> accepted values; an empty list accepts any value. */
 export const tagFilterSchema = z.record(z.string().min(1).max(128), z.array(z.string().max(256)).max(50));
 
+/** Key of a tag that people and this service set. AWS compares keys to the letter. */
+const tagKey = z
+  .string()
+  .min(1)
+  .max(127)
+  .refine((key) => !/^aws:/i.test(key), 'nobody can set a tag whose key begins with aws:');
+
 const percent = (text: string) => z.number().min(0).max(100).describe(text);
 
 const scopeSchema = z.strictObject({
@@ -206,11 +213,15 @@ export const policySchema = z
       .describe('Tag keys that say: something else replaces or manages this instance. `*` at the end: any ending.'),
     tags: z
       .strictObject({
-        optOut: z.string().min(1).max(127).default('AuditBacklogRemediation').describe('Value `disabled` opts out.'),
-        restart: z.string().min(1).max(127).default('AuditBacklogRestart').describe('Value `allowed` opts in.'),
-        stopped: z.string().min(1).max(127).default('AuditBacklogStopped').describe('Stands from before our stop.'),
-        status: z.string().min(1).max(127).default('AuditBacklogStatus').describe('The last outcome.'),
+        optOut: tagKey.default('AuditBacklogRemediation').describe('Value `disabled` opts out.'),
+        restart: tagKey.default('AuditBacklogRestart').describe('Value `allowed` opts in.'),
+        stopped: tagKey.default('AuditBacklogStopped').describe('Stands from before our stop.'),
+        status: tagKey.default('AuditBacklogStatus').describe('The last outcome.'),
       })
+      .refine(
+        (tags) => new Set(Object.values(tags)).size === Object.keys(tags).length,
+        'two tags have one name: each means something else',
+      )
       .prefault({}),
   })
   .refine((p) => p.sizing.minimum <= p.sizing.maximum, {

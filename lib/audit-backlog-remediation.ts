@@ -130,6 +130,7 @@ export class AuditBacklogRemediation extends Construct {
         permissions: [...permissionsOf(name, hub, fleet), ...also],
         environment: { ...environment, ...more },
         deadLetterQueue: this.deadLetterQueue,
+        rolePath: settings.roles.path,
         logKey,
       });
     const restart = make('restart', 'Restart', [], {});

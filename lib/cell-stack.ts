@@ -63,7 +63,7 @@ export class MemberRoleStack extends Stack {
       region: '',
       account: settings.account,
       resource: 'role',
-      resourceName: `${settings.roles.path.slice(1)}${serviceStackName}-*`,
+      resourceName: `${settings.roles.path.slice(1)}${rolesOfStack(serviceStackName)}`,
       arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
     });
     const asked = {
@@ -78,19 +78,28 @@ export class MemberRoleStack extends Stack {
         ...(Object.keys(asked).length > 0 ? { StringEquals: asked } : {}),
       }),
     });
+    const regions = reach.regions.length > 0 ? reach.regions : [settings.region ?? this.region];
     const rows = memberPermissions({
       partition: Aws.PARTITION,
       accountId: this.account,
       arnAccountId: Aws.ACCOUNT_ID,
-      regions: reach.regions.length > 0 ? reach.regions : [settings.region ?? this.region],
+      regions,
       documentName: settings.documentName,
       policy: settings.policy,
-      resolved: !Token.isUnresolved(this.account),
+      resolved: ![this.account, ...regions].some((part) => Token.isUnresolved(part)),
     });
     for (const row of rows) role.addToPolicy(statement(row));
     // The service finds the role by path and name, which are therefore its own settings.
     shapeRoles(this, { ...settings.roles, path: memberRole.path });
   }
+}
+
+/** Of a longer name CloudFormation takes so much into the name of a role, which has at most 64 characters. */
+const NAME_IN_ROLES = 24;
+
+/** How the names of the roles begin that CloudFormation makes in a stack. */
+function rolesOfStack(stackName: string): string {
+  return stackName.length <= NAME_IN_ROLES ? `${stackName}-*` : `${stackName.slice(0, NAME_IN_ROLES)}*`;
 }
 
 /** Name of the service's stack, with which the names of its roles begin. */

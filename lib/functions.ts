@@ -85,6 +85,8 @@ export interface ServiceFunctionProps {
   readonly permissions: readonly Permission[];
   readonly environment: Readonly<Record<string, string>>;
   readonly deadLetterQueue: IQueue;
+  /** Path of its role ({@link shapeRoles}). */
+  readonly rolePath: string;
   /** Of the log group; undefined: CloudWatch Logs' own. */
   readonly logKey?: IKey | undefined;
 }
@@ -130,12 +132,15 @@ export class ServiceFunction extends Construct {
       logGroup,
       environment,
       deadLetterQueue: props.deadLetterQueue,
-      // A new version is published for every change; older ones stay, because executions end where they began.
-      currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
+      // A new version is published for every change; older ones stay, because executions end where they began. One made
+      // by an upgrade that is rolled back goes: Lambda makes no second version of the same code for the next try.
+      currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE },
       ...(shape.executionTimeout
         ? { durableConfig: { executionTimeout: shape.executionTimeout, retentionPeriod: Duration.days(14) } }
         : {}),
     });
+    // A version keeps the ARN of its role, and another path makes another role: without this no version would be published.
+    this.handler.invalidateVersionBasedOn(props.rolePath);
     Annotations.of(this.handler).acknowledgeInfo(
       'aws-lambda:Function.DurableConfig',
       'Durable from its creation; nothing names the function, so a replacement is possible.',

@@ -98,16 +98,18 @@ export function gate(hub: Hub): Permission[] {
 
 /** Other accounts, through the role that each of them gives. */
 export function memberAccounts(hub: Hub): Permission[] {
-  if (hub.memberRoleArns.length === 0) return [];
-  return [
-    {
-      sid: 'AssumeMemberRole',
-      reason: 'Works in the accounts that the policy lists, with what their own role allows.',
-      actions: ['sts:AssumeRole'],
-      resources: hub.memberRoleArns,
-    },
-  ];
+  const { memberRoleArns } = hub;
+  const rows = Math.ceil(memberRoleArns.length / ROLES_A_ROW);
+  return Array.from({ length: rows }, (_, row) => ({
+    sid: `AssumeMemberRole${row === 0 ? '' : row + 1}`,
+    reason: 'Works in the accounts that the policy lists, with what their own role allows.',
+    actions: ['sts:AssumeRole'],
+    resources: memberRoleArns.slice(row * ROLES_A_ROW, (row + 1) * ROLES_A_ROW),
+  }));
 }
+
+/** A statement must fit into a managed policy (6,144 characters), into which the CDK moves what is too much for a role. */
+const ROLES_A_ROW = 20;
 
 /** Starting the next function of the chain: by its alias, so that an execution ends on the version it began on. */
 export function invoke(sid: string, aliasArn: string, what: string): Permission {

@@ -82,7 +82,9 @@ const INTRODUCTION = `# Permissions
 
 <!-- Made from lib/permissions.ts by \`node lib/permissions-doc.ts\`; a test compares. Do not edit. -->
 
-Every function has a role of its own, made of these rows and of nothing else: no managed policy, no wildcard action.
+Every function has a role of its own, made of these rows and of nothing else: no managed policy of AWS, no wildcard action.
+What does not fit into a role's own policies (many regions or accounts) the CDK moves into managed policies of the stack,
+which therefore may have to be created.
 The tables show a policy that acts (\`mode: apply\`) with the default restart settings (\`policy: tagged\`, \`method:
 stop-start\`), a calendar, a blocking alarm and another account named.
 

@@ -1,6 +1,6 @@
 /** Roles as an organization may want them: under a path, within a permissions boundary. */
 import { Aspects, CfnResource, type IAspect, Stack } from 'aws-cdk-lib';
-import { CfnRole } from 'aws-cdk-lib/aws-iam';
+import { CfnManagedPolicy, CfnRole } from 'aws-cdk-lib/aws-iam';
 import type { Construct, IConstruct } from 'constructs';
 import type { Settings } from './settings.ts';
 
@@ -9,7 +9,10 @@ export function shapeRoles(scope: Construct, { path, permissionsBoundary }: Sett
   if (path === '/' && permissionsBoundary === undefined) return;
   const aspect: IAspect = {
     visit(node: IConstruct): void {
-      if (!CfnResource.isCfnResource(node) || !(node instanceof CfnRole)) return;
+      if (!CfnResource.isCfnResource(node)) return;
+      // What does not fit into a role's own policies.
+      if (node instanceof CfnManagedPolicy && path !== '/') node.path = path;
+      if (!(node instanceof CfnRole)) return;
       if (path !== '/') node.path = path;
       if (permissionsBoundary === undefined) return;
       node.permissionsBoundary = Stack.of(node).formatArn({

@@ -15,7 +15,29 @@ function daysOf(cron: string): readonly (string | undefined)[] {
   return [dayOfMonth, dayOfWeek];
 }
 
+/** Bounds of minutes, hours, days of the month, months, days of the week, years. */
+const CRON_FIELDS = [
+  [0, 59],
+  [0, 23],
+  [1, 31],
+  [1, 12],
+  [1, 7],
+  [1970, 2199],
+] as const;
+
+/** Whether every number of a cron expression lies within its field; steps (after a slash) count from 1. */
+function withinFields(cron: string): boolean {
+  const fields = cron.slice('cron('.length, -1).split(' ');
+  return CRON_FIELDS.every(([low, high], i) =>
+    [...(fields[i] ?? '').matchAll(/(\/?)(\d+)/g)].every(
+      ([, step, digits]) => Number(digits) >= (step ? 1 : low) && Number(digits) <= high,
+    ),
+  );
+}
+
 const timezoneSchema = z.string().refine((zone) => {
+  // Intl takes offsets as well, EventBridge Scheduler names alone.
+  if (/^[+-]/.test(zone)) return false;
   try {
     return Boolean(new Intl.DateTimeFormat('en', { timeZone: zone }));
   } catch {
@@ -42,6 +64,10 @@ export const settingsSchema = z
       .refine(
         (text) => text.startsWith('rate') || daysOf(text).filter((days) => days === '?').length === 1,
         'of day of the month and day of the week exactly one has to be ?, as in cron(0 2 * * ? *)',
+      )
+      .refine(
+        (text) => text.startsWith('rate') || withinFields(text),
+        'a number is out of range: minutes 0-59, hours 0-23, days 1-31, months 1-12, days of the week 1-7, years 1970-2199',
       )
       .default('rate(4 hours)')
       .describe('When to sweep, as EventBridge Scheduler writes it.'),

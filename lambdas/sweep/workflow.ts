@@ -172,8 +172,14 @@ async function report(
   }
   const { actions: _actions, cells: _cells, ...kernel } = final;
   mustAnswer(await hub.ledger.putRun({ ...record, status: 'done', endedAt: final.endedAt, report: kernel }));
-  measure(final);
+  // Alarms speak of the fleet: a run on a part of it, or of a plan, says nothing of the rest.
+  if (isWhole(record.request)) measure(final);
   return bounded(final, `{"status":"${final.runId}"} to the run function, or the ledger, has the actions`);
+}
+
+/** Whether a run looks at all that the policy lets it. */
+function isWhole({ instanceIds, tags, regions, accounts, planId }: RunRequest): boolean {
+  return [instanceIds, tags, regions, accounts, planId].every((part) => part === undefined);
 }
 
 /** Log record, event, and a message where a person is needed. What could not be told is an error of the run. */

@@ -40,7 +40,8 @@ export function rolesOf(template: unknown, deployed: Deployed): readonly Templat
       }
       const attached = resources.filter(
         ([, one]) =>
-          one.Type === 'AWS::IAM::Policy' &&
+          // Managed policies of the template itself: what does not fit into a role's own.
+          (one.Type === 'AWS::IAM::Policy' || one.Type === 'AWS::IAM::ManagedPolicy') &&
           ((one.Properties?.Roles ?? []) as readonly { Ref?: string }[]).some((ref) => ref.Ref === id),
       );
       return {

@@ -220,6 +220,7 @@ const NEVER: readonly (readonly [action: string, resource: string])[] = [
   ['ssm:UpdateDocument', 'ssm:document/Resize'],
   ['ssm:DeleteDocument', 'ssm:document/Freeze'],
   ['ssm:DescribeParameters', '*'],
+  ['elasticloadbalancing:DeregisterTargets', 'elasticloadbalancing:targetgroup/web/73e2d6bc24d8a067'],
   ['kms:ScheduleKeyDeletion', `kms:key/${KEY}`],
   ['dynamodb:DeleteTable', 'dynamodb:table/ledger'],
   ['logs:DeleteLogStream', 'logs:log-group:records:log-stream:s'],

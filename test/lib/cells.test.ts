@@ -1,6 +1,8 @@
 import { Stack } from 'aws-cdk-lib';
-import { Match } from 'aws-cdk-lib/assertions';
-import { appWith, templateOf } from './synth.ts';
+import { Match, Template } from 'aws-cdk-lib/assertions';
+import { MemberRoleStack } from '../../lib/cell-stack.ts';
+import { settingsSchema } from '../../lib/settings.ts';
+import { appWith, statementsOf, templateOf } from './synth.ts';
 
 const HUB = '111122223333';
 const scope = {
@@ -110,4 +112,55 @@ describe('scope', () => {
       expect([id, JSON.stringify(policy.Properties.PolicyDocument).length < 10_240]).toEqual([id, true]);
     }
   });
+});
+
+describe('many accounts and regions', () => {
+  const accounts = Array.from({ length: 160 }, (_, i) => String(200_000_000_000 + i));
+  const regions = ['eu-west-1', 'eu-central-1', 'us-east-1'];
+  const many = { account: HUB, region: 'eu-west-1' };
+  const documents = (template: ReturnType<typeof templateOf>) =>
+    ['AWS::IAM::Policy', 'AWS::IAM::ManagedPolicy'].flatMap((kind) =>
+      Object.entries(template.findResources(kind)).map(([id, { Properties }]) => ({ id, kind, Properties })),
+    );
+
+  it('every policy has the size that IAM takes', () => {
+    const policy = { mode: 'apply' as const, scope: { accounts: [HUB, ...accounts], regions: ['eu-west-1'] } };
+    for (const { id, kind, Properties } of documents(templateOf(appWith({ ...many, policy })))) {
+      const most = kind === 'AWS::IAM::Policy' ? 10_240 : 6_144;
+      expect([id, JSON.stringify(Properties.PolicyDocument).length <= most]).toEqual([id, true]);
+    }
+  });
+
+  it('what is moved into managed policies is still the rows and nothing else, below the path of the roles', () => {
+    const policy = { mode: 'apply' as const, scope: { accounts: [HUB, '444455556666'], regions } };
+    const template = templateOf(appWith({ ...many, policy, roles: { path: '/ops/' } }));
+    const moved = template.findResources('AWS::IAM::ManagedPolicy');
+    expect(Object.keys(moved).length).toBeGreaterThan(0);
+    for (const { Properties } of Object.values(moved)) expect(Properties.Path).toBe('/ops/');
+    const said = statementsOf(template, 'Restart').map(({ Sid }) => Sid);
+    expect(said).toEqual(expect.arrayContaining(['Stop', 'Notify', 'AssumeMemberRole', 'DeadLetters', 'Checkpoints']));
+    expect(new Set(said).size).toBe(said.length);
+  });
+
+  it('overrides of a region that is not known yet widen the member role, as they widen the hub', () => {
+    const policy = {
+      mode: 'apply' as const,
+      scope: { accounts: [HUB, '444455556666'] },
+      overrides: [{ regions: ['eu-west-1'], restart: { policy: 'any' as const } }],
+    };
+    const app = appWith({ account: HUB, policy });
+    const member = templateOf(app, 'AuditBacklogRemediation-Member-444455556666');
+    expect(JSON.stringify(member.toJSON())).toContain('StringEqualsIfExists');
+  });
+});
+
+it('a member role trusts the roles of a stack with a long name, which CloudFormation cuts', () => {
+  const app = appWith({ account: HUB, region: 'eu-west-1' });
+  const settings = settingsSchema.parse({ account: HUB, region: 'eu-west-1' }) as never;
+  const stack = new MemberRoleStack(app, 'Member', { settings, serviceStackName: 'Prod-AuditBacklogRemediation' });
+  const trust = JSON.stringify(Template.fromStack(stack).toJSON());
+  expect(trust).toContain('role/Prod-AuditBacklogRemedia*');
+  expect('Prod-AuditBacklogRemediat-ServiceReconcileRoleB609-1A2B3C4D5E6F'.startsWith('Prod-AuditBacklogRemedia')).toBe(
+    true,
+  );
 });

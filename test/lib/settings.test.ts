@@ -31,6 +31,16 @@ describe('settings', () => {
     [{ schedule: 'cron(0 2 ? * ? *)' }, 'schedule: of day of the month and day of the week exactly one has to be ?'],
     [{ schedule: "cron(0 2 * * ? *'" }, 'schedule: write it like rate(4 hours)'],
     [{ timezone: 'Mars/Olympus' }, 'timezone: not a time zone'],
+    [{ timezone: '+01:00' }, 'timezone: not a time zone'],
+    [{ schedule: 'cron(99 2 * * ? *)' }, 'schedule: a number is out of range'],
+    [{ schedule: 'cron(0 25 * * ? *)' }, 'schedule: a number is out of range'],
+    [{ schedule: 'cron(0 2 0 * ? *)' }, 'schedule: a number is out of range'],
+    [{ schedule: 'cron(0 2 * 13 ? *)' }, 'schedule: a number is out of range'],
+    [{ schedule: 'cron(0 2 ? * 8 *)' }, 'schedule: a number is out of range'],
+    [{ schedule: 'cron(0/0 2 * * ? *)' }, 'schedule: a number is out of range'],
+    [{ policy: { tags: { restart: 'T', stopped: 'T' } } }, 'policy.tags: two tags have one name'],
+    [{ policy: { tags: { status: 'AuditBacklogStopped' } } }, 'policy.tags: two tags have one name'],
+    [{ policy: { tags: { optOut: 'aws:x' } } }, 'policy.tags.optOut: nobody can set a tag'],
     [{ flexibleWindowMinutes: 2000 }, 'flexibleWindowMinutes'],
     [{ notificationEmails: ['ops'] }, 'notificationEmails.0'],
     [
@@ -59,6 +69,9 @@ describe('settings', () => {
 
   it('take cron schedules and time zones', () => {
     expect(refused({ schedule: 'cron(0 2 ? * MON-FRI *)', timezone: 'Europe/Dublin' })).toBe('accepted');
+    for (const cron of ['0/15 8-18 ? * 2#1 *', '59 23 L * ? 2030', '0 2 15W 1,12 ? *']) {
+      expect([cron, refused({ schedule: `cron(${cron})` })]).toEqual([cron, 'accepted']);
+    }
   });
 });
 

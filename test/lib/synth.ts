@@ -54,8 +54,9 @@ export interface Statement {
 
 /** Every statement that the role of a function has, by the logical id's part (`Run`, `Cell`, ...). */
 export function statementsOf(template: Template, part: string): Statement[] {
-  const policies = template.findResources('AWS::IAM::Policy');
-  return Object.values(policies)
+  const kinds = ['AWS::IAM::Policy', 'AWS::IAM::ManagedPolicy'];
+  return kinds
+    .flatMap((kind) => Object.values(template.findResources(kind)))
     .filter((policy) => JSON.stringify(policy.Properties.Roles).includes(`Service${part}Role`))
     .flatMap((policy) => policy.Properties.PolicyDocument.Statement as Statement[]);
 }

@@ -1,4 +1,5 @@
 /** What an upgrade does: one deployment's templates beside those of the next, with another policy or another runbook. */
+import type { SettingsInput } from '../../lib/settings.ts';
 import { appWith, type Json, type Resource, resources, templateOf } from './synth.ts';
 
 const MEMBER = '444455556666';
@@ -54,7 +55,7 @@ it('a changed function gets a new version, and the alias goes over to it; the fu
   // Executions that run are on the old ones, which CloudFormation takes out of the stack and does not delete.
   for (const map of versions) {
     expect(map.size).toBe(5);
-    for (const [id, version] of map) expect([id, version.DeletionPolicy]).toEqual([id, 'Retain']);
+    for (const [id, version] of map) expect([id, version.DeletionPolicy]).toEqual([id, 'RetainExceptOnCreate']);
   }
   const pointed = (template: typeof before) =>
     resources(template, 'AWS::Lambda::Alias').map(([id, { Properties }]): [string, string] => [
@@ -63,6 +64,13 @@ it('a changed function gets a new version, and the alias goes over to it; the fu
     ]);
   expect(pointed(after).map(([id]) => id)).toEqual(pointed(before).map(([id]) => id));
   expect(new Set(pointed(after).map(([, version]) => version))).toEqual(new Set(versions[1].keys()));
+});
+
+it('functions whose roles are made anew get a new version, since a version keeps the ARN of its role', () => {
+  const versions = (settings: SettingsInput) => resources(templateOf(appWith(settings)), 'AWS::Lambda::Version');
+  const [root, path] = [versions({}), versions({ roles: { path: '/ops/' } })].map((all) => all.map(([id]) => id));
+  expect(root).toHaveLength(5);
+  expect(path?.filter((id) => root?.includes(id))).toEqual([]);
 });
 
 it('what is durable can be so from its creation only, and stays so', () => {

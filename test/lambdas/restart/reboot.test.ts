@@ -99,7 +99,9 @@ describe('a request for a reboot whose answer nobody saw', () => {
       expect(actionOn(report, world, 'hung').outcome).toMatchObject({
         result: 'restart-failed',
         restartedBy: 'reboot',
-        message: expect.stringMatching(/^Nobody saw the answer to 1 request for a reboot, .*paused: freeze/),
+        message: expect.stringMatching(
+          /^Nobody saw the answer to 1 request for a reboot, and no further one was made\. .*paused until .*: freeze/,
+        ),
       });
       await world.minutes(70);
       expect(actionOn(await world.run(), world, 'hung')).toMatchObject({ action: 'leave', code: 'restarted-before' });
