@@ -5,7 +5,7 @@ const A = instanceId(1);
 const page = xml('DescribeInstances', `<reservationSet>${instanceXml(A)}</reservationSet>`);
 const throttle = ec2Error('RequestLimitExceeded', 'Request limit exceeded.', 503);
 const broken = ec2Error('InternalError', 'An internal error has occurred', 500);
-const stopped = xml('StopInstances', '<instancesSet/>');
+const started = xml('StartInstances', '<instancesSet/>');
 
 describe('retrying', () => {
   test('a read goes on through throttles, counted', async () => {
@@ -18,8 +18,8 @@ describe('retrying', () => {
   });
 
   test('a 429 is a throttle, whatever its code is called', async () => {
-    const { ports } = openCell({ 'ec2:StopInstances': [ec2Error('SomethingNew', 'slow down', 429), stopped] });
-    expect((await inVirtualTime(() => ports.power.stop(A))).value.ok).toBe(true);
+    const { ports } = openCell({ 'ec2:StartInstances': [ec2Error('SomethingNew', 'slow down', 429), started] });
+    expect((await inVirtualTime(() => ports.power.start(A))).value.ok).toBe(true);
     expect(ports.tally.take().throttled).toBe(1);
   });
 
@@ -72,9 +72,17 @@ describe('retrying', () => {
   });
 
   test('a change is asked again after a throttle, which means: not done', async () => {
-    const { ports, aws } = openCell({ 'ec2:StopInstances': [throttle, stopped] });
-    expect((await inVirtualTime(() => ports.power.stop(A))).value).toEqual({ ok: true, value: null });
+    const { ports, aws } = openCell({ 'ec2:StartInstances': [throttle, started] });
+    expect((await inVirtualTime(() => ports.power.start(A))).value).toEqual({ ok: true, value: null });
     expect(aws.requests).toHaveLength(2);
+  });
+
+  test.each(['stop', 'reboot'] as const)('a %s is not: what allowed it may not hold any more by then', async (act) => {
+    const { ports, aws } = openCell({ 'ec2:StopInstances': throttle, 'ec2:RebootInstances': throttle });
+    const { value, milliseconds } = await inVirtualTime(() => ports.power[act](A));
+    expect(value).toMatchObject({ ok: false, lost: false, throttled: true, error: { code: 'RequestLimitExceeded' } });
+    expect(aws.requests).toHaveLength(1);
+    expect(milliseconds).toBeLessThan(1000);
   });
 
   test.each([
