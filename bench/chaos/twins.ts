@@ -36,14 +36,11 @@ export function outcomesOf(
 /** The main sweep and the restarts that it makes are over by then, crashes or not. Unit: milliseconds. */
 const SWEEP_MS = 65 * MINUTE;
 
-/** Whether its cure comes in time, or lasts to the end, is a matter of minutes: it hangs during the main sweep, or is reverted now and again. */
+/** Whether its cure comes in time, or lasts to the end, is a matter of minutes: it overflows during the main sweep, or is reverted now and again. */
 function racesTheSweep({ machines, mainAt }: World, instanceId: string): boolean {
   const machine = machines.find(({ planned }) => planned.instanceProfile.instanceId === instanceId);
   const { bursts = [], configurationManager } = machine?.planned.guestProfile ?? {};
-  return (
-    configurationManager !== undefined ||
-    bursts.some(({ at = 0, hangs }) => hangs && at > mainAt && at < mainAt + SWEEP_MS)
-  );
+  return configurationManager !== undefined || bursts.some(({ at = 0 }) => at > mainAt && at < mainAt + SWEEP_MS);
 }
 
 export function differences(
