@@ -1,24 +1,30 @@
-/** The chaos harness: true worlds are clean and repeatable, and each planted bug is found. Seeds are those that find. */
+/** The chaos harness: true worlds are clean and repeatable, and each planted bug is found. */
 import { KILLS_IN_RESTARTS } from '../../../bench/chaos/fault-names.ts';
 import { live } from '../../../bench/chaos/life.ts';
 import { worldOf } from '../../../bench/chaos/world.ts';
 import { MORE_PLANTED_BUGS, PLANTED_BUGS } from './plants.ts';
 
-/** Seed of a small world in which the planted bug of an invariant shows. */
-const FINDS: Readonly<Record<number, number>> = {
-  1: 12,
-  2: 1,
-  3: 1,
-  4: 1,
+/**
+ * Where the search for the planted bug of an invariant begins, so that it is short: the first seed from 1 on that shows
+ * it, as this was written. It may move with any change of what happens in a world; then the search goes on from there.
+ */
+const BEGINS: Readonly<Record<number, number>> = {
+  1: 8,
+  2: 11,
+  3: 16,
+  4: 8,
   5: 5,
-  6: 29,
+  6: 28,
   7: 1,
   8: 3,
-  9: 35,
+  9: 11,
   10: 2,
   11: 9,
   12: 2,
 };
+
+/** What a harness has to find a bug in. */
+const WITHIN_WORLDS = 200;
 
 /** A world takes a second or two; more where the host is busy with other things. */
 jest.setTimeout(300_000);
@@ -29,8 +35,13 @@ describe('planted bugs', () => {
   });
 
   it.each(PLANTED_BUGS)('$invariant: $bug', async ({ invariant, plant }) => {
-    const { violations } = await live(FINDS[invariant] ?? 0, { plant });
-    expect(violations.map((violation) => violation.invariant)).toContain(invariant);
+    const begin = BEGINS[invariant] ?? 1;
+    let found = false;
+    for (let seed = begin; !found && seed < begin + WITHIN_WORLDS; seed++) {
+      const { violations } = await live(seed, { plant });
+      found = violations.some((violation) => violation.invariant === invariant);
+    }
+    expect(found).toBe(true);
   });
 });
 
