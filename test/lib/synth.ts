@@ -37,8 +37,14 @@ afterAll(() => {
   for (const folder of written.splice(0)) rmSync(folder, { recursive: true });
 });
 
+/** Without what CDK itself checks in a template, which takes as long as all else: `variants.test.ts` has it, over every stack. */
+export function withoutOwnValidation(): void {
+  process.env.CDK_VALIDATION = 'false';
+}
+
 /** The template of one stack. */
 export function templateOf(app: App, stackName = 'AuditBacklogRemediation'): Template {
+  withoutOwnValidation();
   const stack = app.node.findChild(stackName);
   if (!(stack instanceof Stack)) throw new Error(`${stackName} is not a stack`);
   return Template.fromStack(stack);

@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { LONG } from '../../support/long.ts';
 import { type Files, type Kernel, Machine, SCRIPT, withMachine } from './machine.ts';
 import { SHELLS } from './shells.ts';
 
@@ -232,10 +233,13 @@ const bytes = (files: Files): Files =>
 const machineOf = (c: Pick<Case, 'files' | 'kernel'>) =>
   new Machine({ ...CURED, ...bytes(c.files) }, { limit: 8192, ...c.kernel });
 
-describe.each(SHELLS.map((shell) => [shell.name, shell] as const))(
+/** Each case under one of the shells by turns; `npm run test:long`: under each of them. */
+const casesOf = (i: number) => CASES.filter((_, at) => LONG || at % SHELLS.length === i);
+
+describe.each(SHELLS.map((shell, i) => [shell.name, shell, i] as const))(
   'BootLimit under %s',
-  (_name, { command: shell, awk }) => {
-    it.each(CASES.map((c) => [c.name, c] as const))('%s', (_, c) => {
+  (_name, { command: shell, awk }, i) => {
+    it.each(casesOf(i).map((c) => [c.name, c] as const))('%s', (_, c) => {
       const machine = machineOf(c);
       try {
         if (!c.kernel?.fails && awk !== null) machine.command('awk', `#!/bin/sh\nexec ${awk} "$@"\n`);

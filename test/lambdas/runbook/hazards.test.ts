@@ -214,9 +214,7 @@ describe('without timeout(1)', () => {
       expect(machine.run({}, { patience: 3 }).answer.outcome).toBe('resized');
     });
     withMachine(BASIC, { timeout: 'no', status: 'hang' }, (machine) => {
-      const began = process.hrtime.bigint();
       expect(machine.run({}, { patience: 1 }).answer.message).toMatch(/did not answer within 1 seconds/);
-      expect(Number(process.hrtime.bigint() - began) / 1e9).toBeLessThan(10);
     });
   });
 });
