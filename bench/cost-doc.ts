@@ -197,7 +197,7 @@ export function costDocument(rows: readonly Measured[]): string {
 
 At rest about ${money(standingUsd)} USD a month for alarms, metrics and the dashboard; then about ${money((total(largest) - total(100)) / (largest / 1000))} USD for every thousand
 instances at the default of a sweep every four hours. EC2's and SSM's calls cost nothing, nor does Run Command on EC2
-instances; KMS is asked about keys only before a stop.
+instances; KMS is asked about keys only before a restart.
 
 ## Measured
 
@@ -275,7 +275,7 @@ ${table(
   ten accounts or regions take ${Math.round(10_000 / 10 / 60)} minutes. More is a matter of \`quotaShare\` and of your quota.
 - **Operations.** An execution has at most 3,000: a cell of 100,000 instances uses about ${count(cellOperations)} to look
   (${round(fixed)} and ${round(each * 100)} per hundred instances, of which here ${Math.round((100 * biggest.affected) / biggest.instances)} % are affected); acting adds to that.
-- **Waiting costs nothing.** A restart takes up to an hour, and its function is suspended meanwhile: ${apply.restarted} restarts made the sweep of
+- **Waiting costs nothing.** A restart takes minutes, at worst more than an hour, and its function is suspended meanwhile: ${apply.restarted} restarts made the sweep of
   ${count(apply.instances)} instances ${round(apply.minutes - plan.minutes)} minutes longer; all its GB-seconds beyond those of looking cost ${((apply.gbSeconds - plan.gbSeconds) * PRICES.gbSecond.usd).toFixed(4)} USD.
 - **Cheaper.** \`"schedule": "rate(1 day)"\` divides what sweeps use by six. Alarms and metrics are what a small fleet pays for.
 `;

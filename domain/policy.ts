@@ -176,11 +176,13 @@ export const policySchema = z
           .min(1)
           .max(100_000)
           .default(10)
-          .describe('Affected instances of a cell, by count.'),
+          .describe('Affected instances of a cell, or lost or impaired ones, by count.'),
         affectedPercent: percent(
           'Affected instances as a share of a cell; the larger of this and affectedCount is the bound.',
         ).default(5),
-        newlySilentPercent: percent('More silent than in the last sweep, as a share of its instances.').default(10),
+        newlySilentPercent: percent(
+          'More silent than in the last sweep, as a share of its instances; the larger of this and affectedCount is the bound.',
+        ).default(10),
         quietSweeps: z.number().int().min(1).max(20).default(2).describe('Quiet sweeps until the breaker closes.'),
       })
       .prefault({}),

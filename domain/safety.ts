@@ -28,17 +28,13 @@ export function effectiveMode(request: Pick<RunRequest, 'mode'>, policy: Policy,
 
 /**
  * Whether an open breaker is reported only. A person names instances and asks for a plan of them, looks at it, and applies
- * exactly that; a schedule, a plan of a whole cell and an apply without a plan never do.
+ * exactly that. Nothing else does: no run that acts without a plan, no plan of a whole cell. So what a schedule asks for
+ * never does, since a plan that it made acts only where somebody applies it by its id.
  * @param plan request of the plan that is to be applied; null: none.
  */
 export function mayPassBreaker(request: RunRequest, plan: RunRequest | null): boolean {
   const asked = plan ?? request;
-  return (
-    request.scheduledAt === undefined &&
-    asked.scheduledAt === undefined &&
-    asked.mode === 'plan' &&
-    asked.instanceIds !== undefined
-  );
+  return asked.mode === 'plan' && asked.instanceIds !== undefined;
 }
 
 /** What the breaker counts in one cell during one sweep. */

@@ -125,7 +125,7 @@ function rowsOf({ settings, functions, deadLetterQueue }: AlarmsProps): readonly
     {
       id: 'UnknownConsoles',
       title: 'Many consoles are unknown',
-      means: `more than ${unknownPercent} % of the instances have a console that is empty or cannot be read`,
+      means: `at least ${unknownPercent} % of the instances have a console that is empty or cannot be read`,
       metric: new MathExpression({
         expression: 'IF(instances > 0, 100 * unknown / instances, 0)',
         usingMetrics: {

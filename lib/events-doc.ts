@@ -40,7 +40,7 @@ export const EVENT_DETAILS = {
     detail: z.strictObject(sweep),
   },
   'Audit Backlog Instance Remediated': {
-    when: 'The runbook ran on an instance, to cure it or to read its limit again, and nothing is left to do for a person.',
+    when: 'The runbook ran on an instance: to cure it, to read its limit again, or to assess it (`outcome.result` is `planned`: nothing was changed). No cure failed; what may be left to do says `next`.',
     detail: instance,
   },
   'Audit Backlog Instance Needs Attention': {

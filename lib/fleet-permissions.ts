@@ -51,7 +51,7 @@ export function readFleet(fleet: Fleet): Permission[] {
     },
     {
       sid: 'ReadStopProtection',
-      reason: 'Before a stop: whether the instance is protected from it.',
+      reason: 'Before a stop: whether the instance is protected from it, and whether powering off would terminate it.',
       actions: ['ec2:DescribeInstanceAttribute'],
       resources: instances(fleet),
     },

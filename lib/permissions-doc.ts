@@ -86,7 +86,7 @@ Every function has a role of its own, made of these rows and of nothing else: no
 What does not fit into a role's own policies (many regions or accounts) the CDK moves into managed policies of the stack,
 which therefore may have to be created.
 The tables show a policy that acts (\`mode: apply\`) with the default restart settings (\`policy: tagged\`, \`method:
-stop-start\`), a calendar, a blocking alarm and another account named.
+stop-start\`), the sign of life \`healthy-target\`, a calendar, a blocking alarm and another account named.
 
 What the settings change:
 
@@ -98,6 +98,7 @@ What the settings change:
 | \`restart.method: reboot-only\` | \`restart\` has Reboot alone |
 | \`restart.method: stop-start\`, \`rebootWhereStopLoses: false\` | no Reboot |
 | \`overrides\` | rows of their own for the regions that differ |
+| no \`healthy-target\` in \`restart.signsOfLife\`, as shipped | no ReadTargets |
 | no \`calendars\`, no \`blockingAlarms\` | no ReadCalendars, no ReadAlarms |
 | \`scope.accounts\` names no other account | no AssumeMemberRole |
 | \`memberRole.externalId\`, \`memberRole.organizationId\` | what the member role asks of whoever assumes it |

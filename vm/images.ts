@@ -6,7 +6,7 @@ import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, rmSync, wri
 import { join } from 'node:path';
 import { type Kind, Machine, type MachineOptions } from './machine.ts';
 
-/** Where everything is kept, not in git. About 700 MB for both kinds. */
+/** Where everything is kept, not in git. About 750 MB for both kinds. */
 export const CACHE = join(import.meta.dirname, '../.audit-backlog/vm');
 /** What apt-get installs where it is missing: package, and a program that shows that it is there. */
 const TOOLS = [

@@ -2,7 +2,7 @@
 import type { CallError } from '../../domain/finding.ts';
 import { printable } from '../../domain/printable.ts';
 
-/** Codes that mean "not done, ask again later" (the SDK's own list, FACTS 1). */
+/** Codes that mean "not done, ask again later" (the list of the SDK's retry package). */
 const THROTTLES = new Set([
   'BandwidthLimitExceeded',
   'EC2ThrottledException',

@@ -19,7 +19,7 @@ import type { CellKnowledge } from './knowledge.ts';
 import { allPages, type TokenPage } from './pages.ts';
 import { readPreflight } from './preflight.ts';
 
-/** Ids in one call: EC2's limit for DescribeInstanceStatus (FACTS 1), and a good size for DescribeInstances. */
+/** Ids in one call: EC2's limit for DescribeInstanceStatus (API reference), and a good size for DescribeInstances. */
 const IDS_PER_CALL = 100;
 /** SSM's largest page; as many ids in one call as fit on it. */
 const AGENTS_PER_CALL = 50;

@@ -29,7 +29,7 @@ export function invocationState(details: string): CommandResult['state'] | null 
   return STATES[details.replace(/\s+/g, '').toLowerCase()] ?? null;
 }
 
-/** From this length on the listing may have cut the output (2,400 to 2,500 characters, FACTS 0). */
+/** From this length on the listing may have cut the output (2,400 to 2,500 characters; API reference of CommandPlugin). */
 const CUT_FROM = 2400;
 
 /**

@@ -127,8 +127,10 @@ export function createHubPorts(
   };
 }
 
-/** Starts a durable function asynchronously. The same name and payload twice is one execution (FACTS 5), so a lost
- * answer may be asked for again. */
+/**
+ * Starts a durable function asynchronously. The same name and payload twice is one execution (API reference of Invoke,
+ * DurableExecutionName), so a lost answer may be asked for again.
+ */
 async function startDurable(
   lambda: LambdaClient,
   caller: Caller,

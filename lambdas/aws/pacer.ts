@@ -1,4 +1,4 @@
-/** Token buckets below a share of the account's API quotas (FACTS 1). */
+/** Token buckets below a share of the account's API quotas ("Request throttling for the Amazon EC2 API"). */
 
 /** A quota as AWS documents it. */
 export interface Quota {

@@ -408,6 +408,9 @@ describe('who may pass an open breaker', () => {
   it('a person who plans named machines, and who applies that plan', () => {
     expect(mayPassBreaker(named, null)).toBe(true);
     expect(mayPassBreaker({ planId: 'm-20261122T040000Z-abcd' }, named)).toBe(true);
+    // As the command line asks, whose runs are named by the second.
+    expect(mayPassBreaker({ ...named, scheduledAt }, null)).toBe(true);
+    expect(mayPassBreaker({ planId: 's-20261122T040000Z-abcdef', scheduledAt }, { ...named, scheduledAt })).toBe(true);
   });
 
   it('nobody else', () => {
@@ -416,10 +419,10 @@ describe('who may pass an open breaker', () => {
     expect(mayPassBreaker({ mode: 'plan' }, null)).toBe(false);
     expect(mayPassBreaker({ ...named, mode: 'apply' }, null)).toBe(false);
     expect(mayPassBreaker({ instanceIds: named.instanceIds }, null)).toBe(false);
-    expect(mayPassBreaker({ ...named, scheduledAt }, null)).toBe(false);
-    expect(mayPassBreaker({ planId, scheduledAt }, named)).toBe(false);
+    expect(mayPassBreaker({ scheduledAt }, null)).toBe(false);
+    expect(mayPassBreaker({ scheduledAt, instanceIds: named.instanceIds }, null)).toBe(false);
     expect(mayPassBreaker({ planId }, { mode: 'plan' })).toBe(false);
-    expect(mayPassBreaker({ planId }, { ...named, scheduledAt })).toBe(false);
+    expect(mayPassBreaker({ planId, scheduledAt }, { mode: 'plan', scheduledAt })).toBe(false);
     expect(mayPassBreaker({ planId }, { ...named, mode: 'apply' })).toBe(false);
   });
 });

@@ -35,7 +35,8 @@ const REQUEST = { scheduledAt: new Date(NOW).toISOString() };
 /** Calls that change the fleet or must not be made twice. */
 const CHANGING_CALLS = /^(ec2:(Stop|Start|Reboot)Instances|ec2:(Create|Delete)Tags|ssm:SendCommand|lambda:Invoke)$/;
 /** Steps around them. */
-const CHANGING_STEPS = /STEP (START|SUCCEED) (stop|start-\d|reboot|send|mark|unmark|attempt|lease)(,|$)|CHAINED_INVOKE/;
+const CHANGING = 'lease attempt stop-allowed-0 stop-0 start-0 unmark reboot-allowed-0 reboot-0 send'.split(' ');
+const CHANGING_STEPS = new RegExp(`STEP (START|SUCCEED) (${CHANGING.join('|')})(,|$)|CHAINED_INVOKE`);
 const MOMENTS: readonly CrashMoment[] = ['before', 'after'];
 
 /** Notes what the run passes, so that each of it can be crashed in another run. */
@@ -166,7 +167,9 @@ describe('a sweep with restarts', () => {
     // Enough to be worth it: every execution, and every call that changes something.
     expect(clean.checkpoints.length).toBeGreaterThan(90);
     expect(calls.filter((call) => CHANGING_CALLS.test(call)).length).toBeGreaterThan(10);
-    expect(clean.checkpoints.filter((name) => CHANGING_STEPS.test(name)).length).toBeGreaterThan(20);
+    for (const step of [...CHANGING.map((name) => `STEP START ${name}`), 'CHAINED_INVOKE START restart']) {
+      expect([step, clean.checkpoints.some((name) => new RegExp(`${step}(,|$)`).test(name))]).toEqual([step, true]);
+    }
   });
 
   test.each(MOMENTS)(
