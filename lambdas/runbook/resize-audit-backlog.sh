@@ -32,7 +32,7 @@ forget
 reading
 before=$after
 
-# Prints "NAME":"TEXT", at most MOST bytes of text: pure ASCII, whatever the machine holds.
+# Prints "NAME":"TEXT" in pure ASCII, at most MOST bytes of text.
 string() { # NAME TEXT MOST [END]
 	rest=$2 safe=''
 	while [ -n "$rest" ] && [ "${#safe}" -lt "$3" ]; do
@@ -126,8 +126,7 @@ words() { # sets w1, w2, ...
 	w1=${1-} w2=${2-} w4=${4-} w20=${20-}
 }
 
-# Not the exit code counts, but a backlog_limit in the answer: "backlog_limit 320" on a line of its own, or of old
-# "AUDIT_STATUS: enabled=1 flag=1 ... backlog_limit=320".
+# The answer counts, not the exit code: "backlog_limit 320" on a line, or of old "AUDIT_STATUS: ... backlog_limit=320".
 read_state() {
 	forget
 	key=''
@@ -190,7 +189,7 @@ function take(t) {
 	}
 	scan(t)
 	if (!(from in D) && !open && t ~ /^ *-D *\r?$/) D[from] = fline
-	if (direct) { if (hit) keep("B") }
+	if (direct) { if (hit && !shut) keep("B"); if (t ~ /^ *-e *2/) shut = 1 }
 	else if (match(t, "^\\s*-e")) keep("E")
 	else if (match(t, "^\\s*-f")) keep("F")
 	else if (match(t, "^\\s*-b")) keep("B")
@@ -250,9 +249,10 @@ read_rules() { # sets c_*; fails with REPLY saying why
 		*' '*) ;;
 		*) REPLY='awk did not answer' && return 1 ;;
 	esac
-	IFS=' ' read -r c_value c_how c_line c_col c_len c_open c_extra manager path <<EOF
-$found
-EOF
+	set -f
+	set -- $found
+	set +f
+	c_value=$1 c_how=$2 c_line=$3 c_col=$4 c_len=$5 c_open=$6 c_extra=$7 manager=$8 path=${9-}
 	[ "$manager" != - ] || manager=''
 	c_file=${path:-$c_file}
 	shown=/$c_file
@@ -261,13 +261,13 @@ EOF
 # augenrules makes audit.rules from rules.d, unless the unit (without systemd: sysconfig) loads it itself.
 find_layout() {
 	set -- etc/sysconfig/auditd etc/default/auditd
-	[ "$init" != systemd ] || set -- lib/systemd/system/audit*.service usr/lib/systemd/system/audit*.service \
-		etc/systemd/system/audit*.service etc/systemd/system/audit*.service.d/*.conf
+	[ "$init" != systemd ] || set -- lib/systemd/system/au*.service usr/lib/systemd/system/au*.service \
+		etc/systemd/system/au*.service etc/systemd/system/au*.service.d/*.conf
 	for each in "$@"; do
 		while read -r value; do
 			case $value in
 				Exec*augenrules* | USE_AUGENRULES=*[Yy]*) loader=augenrules ;;
-				Exec*auditctl*' -R'* | USE_AUGENRULES=*[Nn][Oo]*) loader=auditctl ;;
+				Exec*auditctl*it.rules* | USE_AUGENRULES=*[Nn][Oo]*) loader=auditctl ;;
 			esac
 		done <"$each"
 	done
@@ -289,7 +289,7 @@ EDITOR='BEGIN {
 	for (i = 1; i <= n; i++) printf "%s%s", a[i], (i < n || !open ? "\n" : "")
 }'
 
-# Copies it, once to keep and once to change.
+# Copies it to keep and to change.
 stage() { # FILE; sets real, folder, source, backup, tmp; fails with REPLY saying why
 	real=$1 source=/dev/null backup=''
 	if [ -h "$1" ]; then
@@ -299,9 +299,9 @@ stage() { # FILE; sets real, folder, source, backup, tmp; fails with REPLY sayin
 	fi
 	folder=${real%/*}
 	tmp=$folder/.${real##*/}.audit-backlog.tmp
-	REPLY="cannot write in $folder (full or read-only file system?)"
+	REPLY="cannot write in $folder (full, read-only, no plain file?)"
 	run rm -f "$tmp" || return 1
-	[ -e "$real" ] || return 0
+	[ -f "$real" ] || { [ ! -e "$real" ]; return; }
 	source=$real backup=$real.audit-backlog.bak
 	run cp -p "$real" "$backup" && run cp -p "$real" "$tmp" || return 1
 	if [ -d sys/fs/selinux ] || [ -d selinux ]; then run chcon --reference="$real" "$tmp" "$backup"; fi
@@ -311,9 +311,9 @@ stage() { # FILE; sets real, folder, source, backup, tmp; fails with REPLY sayin
 put_in_place() { # SIZE that it must have: a full disk may cut a file
 	words "$(run wc -c "$tmp")"
 	[ "$w1" = "$1" ] || return 1
-	run sync "$tmp"
+	run sync "$tmp" "$backup"
 	written=yes REPLY="cannot replace $real (chattr +i?)"
-	run mv -f "$tmp" "$real" || { written=no && return 1; }
+	run mv -f "$tmp" "$real" || [ ! -e "$tmp" ] || { written=no && return 1; }
 	run sync "$folder"
 	tmp=''
 }
@@ -339,7 +339,7 @@ write_rules() { # fails with REPLY saying why
 ask_auditd() { # ACTION
 	if [ "$init" = systemd ]; then run systemctl "$1" auditd; else run service auditd "$1"; fi
 }
-# Service managers answer 0 where auditd did not start: the kernel's word counts.
+# Service managers answer 0 even where auditd did not start.
 await_auditd() {
 	for tries in 1 2 3 4 5 6; do
 		read_state && [ "$s_pid" != 0 ] && return
@@ -351,7 +351,7 @@ restart_auditd() {
 	restarted=yes
 	case $unit in
 		*Stop=yes*)
-			# Red Hat's way; where it is refused too, by signal.
+			# Red Hat's way, else by signal.
 			run service auditd restart
 			for tries in 1 2 3 4 5 6 7 8; do
 				read_state
@@ -359,14 +359,14 @@ restart_auditd() {
 				key=''
 				read -r key <"proc/$s_pid/comm"
 				[ "$tries,$key" != 2,auditd ] || run kill -TERM "$s_pid"
-				run sleep 1
+				run sleep 5
 			done
 			;;
 		*) ask_auditd restart ;;
 	esac
 	await_auditd || { ask_auditd start && await_auditd; }
 }
-# Why not to start auditd now (REPLY): it runs its space actions then, which may halt the machine.
+# Why not to start auditd now (REPLY): its space actions may halt the machine.
 forbidden() {
 	case $s_failure,$log_low in
 		2,* | null,*) REPLY="the failure mode is $s_failure" ;;
@@ -376,7 +376,7 @@ forbidden() {
 	esac
 }
 
-take_back() { # WHY: restores what was changed, proves it, and ends
+take_back() { # WHY: restores, proves that, ends
 	trap '' HUP INT TERM
 	trouble=''
 	if [ "$written" = yes ]; then
@@ -441,7 +441,7 @@ while read -r key value _; do
 	case $key in
 		MemTotal:) total=$value ;;
 		MemAvailable:) avail=$value ;;
-		# For kernels before 3.14, which tell no MemAvailable.
+		# Kernels before 3.14 tell no MemAvailable.
 		MemFree: | Buffers: | Cached:) free=$((free + value)) ;;
 	esac
 done <proc/meminfo
@@ -540,7 +540,7 @@ was_limit=$s_limit was_pid=$s_pid was_value=$c_value
 ## Sizing
 
 case $total$avail in *null*) refuse 'Cannot read /proc/meminfo.' ;; esac
-# Sized from the limit in force, a second run would raise it again: a note keeps the first one's until the next boot.
+# Sized from the limit in force, a second run would raise it again: a note keeps the first one's.
 note=$volatile/audit-backlog.sized
 if [ "$over" = 0 ]; then
 	over=$s_limit key='' value=''
@@ -592,7 +592,7 @@ if [ "$kernel_low" = yes ] && [ "$s_enabled" != 2 ]; then
 	if ! read_state || [ "$s_limit" -lt "$target" ]; then in_force=no; fi
 	[ -z "$base" ] || [ "$in_force" = no ] || printf '%s\n' "$base $target" >"$note"
 fi
-# Where the kernel refuses, a restart that loads the file may still bring it.
+# A restart that loads the file may still bring it.
 if [ "$in_force" = no ] && { [ "$restart" = never ] || [ "$unsafe" = yes ] || forbidden; }; then
 	take_back "The kernel did not take the limit of $target (it shows $s_limit)."
 fi
@@ -633,8 +633,10 @@ esac
 
 ## Proving
 
-read_state || take_back 'The audit status cannot be read any more.'
-case $s_pid,$auditd in 0,*) auditd=stopped ;; null,* | *,frozen) ;; *) auditd=running ;; esac
+read_state
+[ "$s_limit" -lt "$was_limit" ] && run auditctl -b "$was_limit" && read_state
+[ "$s_limit" != null ] || take_back 'The audit status cannot be read any more.'
+case $s_pid,$auditd in 0,*) auditd=stopped ;; null,* | "$was_pid",frozen) ;; *) auditd=running ;; esac
 reading
 if [ "$s_enabled" = 2 ] && [ "$kernel_low" = yes ]; then
 	conclude pending-reboot "${prefix}Immutable rules (-e 2): $shown holds $c_value, the kernel keeps $s_limit until a reboot.$tail"

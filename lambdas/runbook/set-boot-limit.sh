@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2016,SC2154
+# shellcheck shell=sh disable=SC2016,SC2086,SC2154
 # Sets audit_backlog_limit= on the kernel command line, for the records made before the rules are loaded at boot. No script
 # of its own: a part of resize-audit-backlog.sh (its variables, its `run` and its way to replace a file), which calls it
 # last, under its lock, where BootLimit is yes and the limit is proven. The SSM document puts it before that script.
@@ -34,9 +34,8 @@ find_boot_tool() { # sets boot_tool, boot_config; fails where there is none
 }
 read_boot() { # sets boot_entries, boot_least, boot_most
 	found=$(if [ "$boot_tool" = grubby ]; then run grubby --info=ALL; else run cat "$boot_config"; fi | awk "$BOOT_READER")
-	read -r boot_entries boot_least boot_most <<END
-$found
-END
+	set -- $found
+	boot_entries=$1 boot_least=$2 boot_most=$3
 }
 # A line of ours at the end: GRUB reads the file as shell, and Debian's reads *.cfg in grub.d after it.
 write_boot() { # LIMIT; fails with REPLY saying why
@@ -51,9 +50,11 @@ boot_text() { # LIMIT
 	run awk 'BEGIN { ARGC = 2 } index($0, ARGV[2]) != 1 { print } END { print ARGV[2] ARGV[3] "\"" }' \
 		"$source" 'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX audit_backlog_limit=' "$1"
 }
-make_boot_config() {
+# With more patience: a tool that is ended while it writes leaves half a file.
+make_boot_config() (
+	PATIENCE=$((PATIENCE * 4))
 	if [ "$boot_tool" = update-grub ]; then run update-grub; else run grub2-mkconfig -o "${PWD%/}/$boot_config"; fi
-}
+)
 change_boot() { # LIMIT; fails with REPLY saying why
 	if [ "$boot_tool" = grubby ]; then
 		REPLY='grubby does not show it on every entry'
@@ -63,14 +64,26 @@ change_boot() { # LIMIT; fails with REPLY saying why
 		[ "$boot_least" != odd ] && [ "$boot_least" -ge "$1" ]
 		return
 	fi
-	write_boot "$1" || return 1
+	boot_old=$boot_config.audit-backlog.bak boot_count=$boot_entries
+	REPLY="/$boot_config cannot be kept beside itself (full, read-only?)"
+	if ! run cp -p "$boot_config" "$boot_old" || ! write_boot "$1"; then
+		run rm -f "$boot_old"
+		return 1
+	fi
 	REPLY="$boot_tool does not bring it into every entry of /$boot_config"
-	make_boot_config
-	read_boot
-	[ "$boot_least" != odd ] && [ "$boot_least" -ge "$1" ] && return
+	if make_boot_config && read_boot && [ "$boot_entries" -ge "$boot_count" ] && [ "$boot_least" != odd ] && [ "$boot_least" -ge "$1" ]; then
+		run rm -f "$boot_old"
+		return 0
+	fi
 	restore
 	[ ! -e "${backup:-$real}" ] || REPLY="$REPLY, and /$real could not be put back"
-	make_boot_config
+	# Not made anew: what the tool could not do well once, it might not do well twice. Through a link, if it is one.
+	if run cp -p "$boot_old" "$boot_config"; then
+		run sync "$boot_config"
+		run rm -f "$boot_old"
+	else
+		REPLY="$REPLY, and /$boot_config could not be put back: copy /$boot_old over it before the next boot"
+	fi
 	return 1
 }
 

@@ -100,6 +100,13 @@ const CASES: readonly Case[] = [
     changes: {},
     says: /was not changed: grubby shows no entry/,
   },
+  ...[debian(), sles()].map((files) => ({
+    name: `${files['boot/grub2/grub.cfg'] ? 'grub2-mkconfig' : 'update-grub'} that is ended while it writes: the old menu is put back`,
+    files,
+    kernel: { bootTool: 'cut' as const },
+    changes: {},
+    says: FAILED,
+  })),
   {
     name: 'update-grub: a file of our own in grub.d',
     files: debian(),

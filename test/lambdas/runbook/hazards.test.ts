@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RUNBOOK_PARAMETERS } from '../../../lambdas/runbook/document.ts';
 import { type Files, type Kernel, Machine, parse, SCRIPT, withMachine } from './machine.ts';
@@ -206,6 +206,33 @@ describe('the answer', () => {
       expect(machine.run().answer.message).not.toMatch(/lost/);
     });
   });
+});
+
+it('a rules file that is a link to a device is refused, and the device stays one', () => {
+  withMachine({ 'etc/audit/audit.rules': { link: '../../dev/null' }, dev: { folder: true } }, {}, (machine) => {
+    const device = join(machine.root, 'dev/null');
+    const made = spawnSync('mknod', ['-m', '666', device, 'c', '1', '3']).status === 0;
+    if (!made) process.stderr.write('runbook: no right to make a device here, a pipe stands for it\n');
+    if (!made) expect(spawnSync('mkfifo', [device]).status).toBe(0);
+    const { answer } = machine.run({}, { patience: 2 });
+    expect(answer).toMatchObject({ outcome: 'rolled-back', after: { effective: 320 } });
+    expect(answer.message).toMatch(/no plain file/);
+    expect(lstatSync(device).isFile()).toBe(false);
+    expect(readdirSync(join(machine.root, 'dev'))).toEqual(['null']);
+  });
+});
+
+it('what is put back after a failure is on the disk as surely as what was changed', () => {
+  withMachine(BASIC, { fails: 'nothing' }, (machine) => {
+    expect(machine.run().answer.outcome).toBe('resized');
+    expect(machine.calls()).toContainEqual(
+      expect.stringMatching(/^sync \S*audit\.rules\.audit-backlog\.tmp \S*audit\.rules\.audit-backlog\.bak$/),
+    );
+  });
+});
+
+it('has no here-document: bash before 5.1 needs a temporary file for one, which a full disk refuses', () => {
+  expect(SCRIPT).not.toMatch(/<</);
 });
 
 describe('without timeout(1)', () => {

@@ -54,14 +54,14 @@ export interface Kernel {
   /** Command at whose first call the runbook is killed with SIGKILL, before or after the command did its work. */
   killAt: '' | 'cp' | 'mv' | 'awk-edit' | 'sync' | 'auditctl-b' | 'boot-config';
   killWhen: 'before' | 'after';
-  /** Command that fails. */
+  /** Command that fails; `mv-late`: mv does its work and is then ended, as one that sleeps in the kernel at its end. */
   fails: string;
   /** Probe of `timeout` fails, so the runbook uses its own. */
   timeout: 'yes' | 'no';
   /** Rules that are loaded. */
   rules: number;
-  /** What the boot loader's tools do: their work; nothing, with exit code 0; the first entry alone; fail; not come back. */
-  bootTool: 'works' | 'ignores' | 'half' | 'fails' | 'hangs';
+  /** What the boot loader's tools do: their work; nothing, with exit code 0; the first entry alone; fail; not come back; be ended while they write. */
+  bootTool: 'works' | 'ignores' | 'half' | 'fails' | 'hangs' | 'cut';
 }
 
 const HEALTHY: Kernel = {
@@ -116,6 +116,7 @@ case $bootTool in fails) exit 1 ;; ignores) exit 0 ;; hangs) exec /bin/sleep 60 
 [ "$name" != update-grub ] || for each in etc/default/grub.d/*.cfg; do [ ! -f "$each" ] || . "./$each"; done
 cfg=boot/grub/grub.cfg
 [ "$name" != grub2-mkconfig ] || cfg=boot/grub2/grub.cfg
+[ "$bootTool" != cut ] || { printf '%s\n' 'menuentry one {' > "$cfg"; exit 137; }
 printf '%s\n' 'menuentry one {' "  linux /vmlinuz-2 root=UUID=x ro \${GRUB_CMDLINE_LINUX} \${GRUB_CMDLINE_LINUX_DEFAULT}" '  initrd /i' '}' \
   'menuentry two {' "  linux /vmlinuz-1 root=UUID=x ro single \${GRUB_CMDLINE_LINUX}" '}' 'menuentry mem {' '  linux /memtest86+' '}' > "$cfg"
 `;
@@ -176,18 +177,19 @@ case $2 in restart | start) came_up ;; stop) put pid 0 ;; esac`,
   uname: 'echo "$release"',
   df: `[ "$diskSize" = 0 ] && exit 1
 printf 'Filesystem 1024-blocks Used Available Capacity Mounted on\\n/dev/nvme0n1p1 %s %s %s 37%% /\\n' "$diskSize" "$((diskSize - diskFree))" "$diskFree"`,
-  sleep: `case $1,$timeout in 1,yes | 3,yes) ;; *) exec /bin/sleep "$@" ;; esac`,
+  sleep: `case $1,$timeout in 1,yes | 3,yes | 5,yes) ;; *) exec /bin/sleep "$@" ;; esac`,
   chcon: LOG,
   ...BOOT_TOOLS,
   timeout: `[ "$timeout" = yes ] || exit 125
 real "$@"`,
-  sync: `strike sync "$@"
+  sync: `${LOG}strike sync "$@"
 real "$@"`,
   cp: `strike cp "$@"
 [ "$fails" != cp ] || exit 1
 real "$@"`,
   mv: `strike mv "$@"
 [ "$fails" != mv ] || exit 1
+case $fails,$3 in mv-late,*.rules) "$(found)" "$@"; exit 137 ;; esac
 real "$@"`,
   awk: `case $2 in *etc/audit/* | /dev/null) strike awk-edit "$@"
   [ "$fails" != awk-full ] || { "$(found)" "$@" | head -c 20; exit 0; } ;;
