@@ -68,8 +68,7 @@ function codeOfFailure(error: unknown): ExitCode {
   return EXIT.failed;
 }
 
-/** `audit-backlog ... | head`: a reader that has seen enough is no failure. */
+/** `audit-backlog ... | head`: that a reader has seen enough is no failure, and changes nothing of how it ends. */
 function endWhereNobodyReads(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE') throw error;
-  process.exit();
 }

@@ -200,14 +200,24 @@ export function detectReport(file: string, e: Evidence): DetectReport {
 }
 
 /**
- * Identity of evidence: equal for two readings of the same overflow, however much else the console printed since or lost
- * at its head. The stamp and numbers of the last overflow; where lines carry no kernel time, the last such line's text
+ * Identity of evidence: the same for two readings of the same overflow, however much else the console printed since; where
+ * it lost its head, {@link isSameEvidence} tells. The stamp and numbers of the last overflow; where lines carry no kernel time, the last such line's text
  * (its syslog date) stands for the stamp. Only `A-Z a-z 0-9 . : | -`, at most 80 characters.
  */
 export function evidenceKey(e: Evidence): string {
   const when = e.stamp === null ? `line:${lastProvingLineHash(e)}` : String(e.stamp);
   const numbers = e.verdict === 'suspected' ? [e.suppressed] : [e.limit, e.backlog, e.lost];
   return [e.verdict, when, ...numbers.map((n) => (n === null ? 'x' : String(n)))].join('|');
+}
+
+/**
+ * Whether `now` is the key of the overflow that was known as `known`: the same last line, and no other numbers. Fewer may be
+ * left, since the head that the console lost may have held them.
+ */
+export function isSameEvidence(known: string, now: string): boolean {
+  const [verdict, when, ...numbers] = known.split('|');
+  const [verdictNow, whenNow, ...numbersNow] = now.split('|');
+  return verdict === verdictNow && when === whenNow && numbersNow.every((n, i) => n === 'x' || n === numbers[i]);
 }
 
 function lastProvingLineHash(e: Evidence): string {

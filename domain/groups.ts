@@ -11,9 +11,11 @@ export type FleetCounts = Readonly<Record<string, number>>;
 
 /** One alone has nothing in common with anybody. */
 const LEAST = 2;
+/** The largest groups tell; thousands of small ones would not fit into the run's record. */
+const MOST = 200;
 
 /**
- * Groups of at least two affected instances by image, launch template and kernel, the largest first. `of` is null where
+ * Groups of at least two affected instances by image, launch template and kernel, the largest 200 first. `of` is null where
  * the counts do not say (never for kernels: the kernel of a healthy machine is not read).
  */
 export function groupsOf(
@@ -34,7 +36,9 @@ export function groupsOf(
     ...groups('image', images, imageCounts),
     ...groups('launchTemplate', templates, templateCounts),
     ...groups('kernel', kernels, {}),
-  ].sort((a, b) => b.affected - a.affected || compare(a.value, b.value));
+  ]
+    .sort((a, b) => b.affected - a.affected || compare(a.value, b.value))
+    .slice(0, MOST);
 }
 
 function count(counts: Map<string, number>, value: string | null): void {

@@ -29,7 +29,8 @@ interface Block {
   holdsConsoleLine: boolean;
 }
 
-const FENCE = /^ {0,3}(?:```|~~~)/;
+/** Alone on its line but for a language: a longer row of such characters is a divider of a banner. */
+const FENCE = /^ {0,3}(?:`{3,4}|~{3,4}) ?[\w+-]{0,20}$/;
 const HERE_DOCUMENT = /<<[-~]? ?(["']?)([A-Za-z_]\w{0,31})\1/;
 const MENTIONS_KERNEL_TEXT = /audit|Linux version/;
 

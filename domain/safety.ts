@@ -1,6 +1,7 @@
 /** What bounds the harm: gate, breaker, budget, waves, and what a request may ask of the policy. All pure. */
 import type { Gate, Outcome, RunRequest } from './contracts.ts';
 import { type InstanceFacts, says } from './finding.ts';
+import { fnv1a } from './fnv.ts';
 import type { Policy } from './policy.ts';
 import type { Answer, CellMemory } from './ports.ts';
 import type { Breaker } from './triage.ts';
@@ -132,16 +133,18 @@ export function restartBudget(
 /** SSM's most per SendCommand. */
 const BATCH = 50;
 
-/** The waves of a resize: first the canary, then batches. Ids are sorted and named once: a replay gets the same waves. */
-export function resizeWaves(instanceIds: readonly string[], canary: number, batch: number = BATCH): string[][] {
-  const ids = [...new Set(instanceIds)].sort();
-  const waves: string[][] = [];
-  for (let from = 0; from < ids.length; ) {
-    const size = from === 0 ? Math.min(canary, batch) : batch;
-    waves.push(ids.slice(from, from + size));
-    from += size;
-  }
-  return waves;
+/**
+ * The order in which a run resizes: another one in each run, so that the same few broken machines are not every run's
+ * canary. A replay gets the same order, whatever order the ids come in.
+ */
+export function resizeOrder(instanceIds: readonly string[], runId: string): string[] {
+  const rank = (id: string) => fnv1a(`${runId} ${id}`);
+  return [...new Set(instanceIds)].sort().sort((a, b) => rank(a) - rank(b));
+}
+
+/** The next wave of a resize of what is left: the canary until a wave ran, then as many as one command takes. */
+export function nextResizeWave(left: readonly string[], canary: number, canaryRan: boolean): readonly string[] {
+  return left.slice(0, canaryRan ? BATCH : Math.min(canary, BATCH));
 }
 
 /** A machine as far as the spread of restarts bounds it. */

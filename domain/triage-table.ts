@@ -49,9 +49,10 @@ const ROWS: { readonly [C in TriageCode]: Omit<TriageRow, 'code'> } = {
   },
   'console-empty': {
     row: 2,
-    when: 'its console has no text',
+    when: 'its console has no text, or none of now: an instance type without Latest shows it as it was soon after the boot',
     actions: ['leave'],
-    explanation: 'New instances and images without a serial console print nothing: unknown, never healthy.',
+    explanation:
+      'New instances and images without a serial console print nothing, types before Nitro show no overflow of later: unknown, never healthy.',
     next: 'Let the kernel log to the serial console (kernel parameter console=ttyS0) so that overflows can be seen.',
   },
   healthy: {
@@ -81,7 +82,7 @@ const ROWS: { readonly [C in TriageCode]: Omit<TriageRow, 'code'> } = {
     row: 6,
     when: 'there is only a weaker sign (suspected), no line that names an overflow',
     actions: ['assess', 'leave'],
-    explanation: 'Weak signs may cost a look at the limit, never a change and never a restart.',
+    explanation: 'Weak signs may cost one look at the limit, never a change and never a restart.',
     next: 'Look at `auditctl -s` on the machine: a growing `lost` confirms the suspicion.',
   },
   'limit-is-not-the-cause': {

@@ -3,7 +3,7 @@
  * the design's table and are asked in its order ({@link TRIAGE_CODES}); the first that holds decides, the last always does.
  */
 import { type Action, type RestartMethod, TRIAGE_CODES, type TriageCode } from './contracts.ts';
-import { type Evidence, evidenceKey } from './evidence.ts';
+import { type Evidence, evidenceKey, isSameEvidence } from './evidence.ts';
 import { type ConsoleReading, cellName, type Finding, type InstanceHistory, type PreflightFacts } from './finding.ts';
 import { ownerTagsOf } from './owners.ts';
 import type { Policy } from './policy.ts';
@@ -113,10 +113,19 @@ const EARLY_RULES: { readonly [C in EarlyCode]: (input: TriageInput) => Verdict 
     const { call, code, message, next } = console.error;
     return leave(sentence(`Its console could not be read, ${call} failed with ${code}: ${message}`), next || undefined);
   },
-  'console-empty': ({ finding: { console } }) =>
-    console.status === 'empty' || (console.status === 'read' && console.evidence.empty)
-      ? leave('Its console has no text, so whether its queue overflowed is unknown.')
-      : null,
+  'console-empty': ({ finding: { console } }) => {
+    if (console.status === 'empty' || (console.status === 'read' && console.evidence.empty)) {
+      return leave('Its console has no text, so whether its queue overflowed is unknown.');
+    }
+    // Such a text ends soon after the boot: what it shows counts, what it does not show says nothing of now.
+    const endsEarly = console.status === 'read' && !console.latest && console.evidence.verdict === 'none';
+    return endsEarly
+      ? leave(
+          'Its instance type shows the console only as it was soon after the boot: whether its queue overflowed since is unknown.',
+          'Move it to a Nitro type, whose console can be read up to now, or look on the machine: auditctl -s.',
+        )
+      : null;
+  },
 };
 
 /** Rows 3 to 18. */
@@ -124,7 +133,7 @@ const LATE_RULES: { readonly [C in LateCode]: (s: Situation) => Verdict | null }
   healthy: ({ evidence }) => (evidence.verdict === 'none' ? leave('Its console shows no overflow.') : null),
   'already-handled': ({ evidence, key, history, finding }) => {
     const proven = history?.proven;
-    if (proven?.evidenceKey !== key) return null;
+    if (!proven || !isSameEvidence(proven.evidenceKey, key)) return null;
     // A boot since the proof that overflowed like the one before it, to the number: new evidence all the same.
     const newBoot = evidence.currentBoot === true && !isAtOrAfter(proven.at, finding.instance.launchTime);
     return newBoot
@@ -139,14 +148,17 @@ const LATE_RULES: { readonly [C in LateCode]: (s: Situation) => Verdict | null }
           'its limit is read first, and raised if it is below the target',
         )
       : null,
-  'weak-evidence': (s) =>
-    s.evidence.verdict === 'suspected'
-      ? assess(
+  'weak-evidence': (s) => {
+    if (s.evidence.verdict !== 'suspected') return null;
+    const known = s.history?.assessed;
+    return known && isSameEvidence(known.evidenceKey, s.key)
+      ? leave(`The console only hints at an overflow, for which its limit of ${known.limit} was read already.`)
+      : assess(
           s,
           'The console only hints at an overflow, no line names one',
           'its limit is read, and nothing is changed',
-        )
-      : null,
+        );
+  },
   'limit-is-not-the-cause': ({ history, policy: { cures }, now }) => {
     const count = (history?.cures ?? []).filter((at) => isWithin(at, now, cures.windowDays * DAY_MS)).length;
     if (count < cures.max) return null;
@@ -238,7 +250,7 @@ const LATE_RULES: { readonly [C in LateCode]: (s: Situation) => Verdict | null }
   'restarted-before': ({ history, key, policy: { restart }, now }) => {
     const attempts = history?.attempts ?? [];
     // Whatever LaunchTime says: after a start the console may show the old text for a while.
-    const same = attempts.findLast((attempt) => attempt.evidenceKey === key);
+    const same = attempts.findLast((attempt) => isSameEvidence(attempt.evidenceKey, key));
     if (same) return leave(`It was restarted for this very overflow at ${same.at}.`);
     const count = attempts.filter(({ at }) => isWithin(at, now, restart.coolDownHours * HOUR_MS)).length;
     if (count < restart.maxAttempts) return null;

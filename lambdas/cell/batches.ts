@@ -1,5 +1,6 @@
 /** Which command each instance gets: the runbook's parameters from evidence, history and policy, grouped for SendCommand. */
 import type { ActionEntry } from '../../domain/contracts.ts';
+import { isSameEvidence } from '../../domain/evidence.ts';
 import type { InstanceHistory } from '../../domain/finding.ts';
 import type { Policy } from '../../domain/policy.ts';
 import type { CellPorts } from '../../domain/ports.ts';
@@ -19,8 +20,12 @@ export function overflowedAt(entry: ActionEntry, history: InstanceHistory | null
   const { evidence } = entry;
   if (!evidence) return 0;
   if (evidence.limit !== null) return Math.max(0, evidence.limit);
-  return history?.assessed?.evidenceKey === evidence.key ? history.assessed.limit : 0;
+  const assessed = history?.assessed;
+  return assessed && isSameEvidence(assessed.evidenceKey, evidence.key) ? assessed.limit : 0;
 }
+
+/** A count as the runbook takes it: a console may name any number. */
+const count = (n: number) => String(Math.min(9_999_999, Math.max(0, n)));
 
 /** The runbook's parameters for one instance. On a kernel known to lock up auditd is never touched. */
 export function parametersFor(
@@ -31,12 +36,12 @@ export function parametersFor(
 ): Record<string, string> {
   return {
     Mode: mode,
-    OverflowedAt: String(overflowedAt(entry, history)),
+    OverflowedAt: count(overflowedAt(entry, history)),
     Factor: String(sizing.factor),
     Minimum: String(sizing.minimum),
     Maximum: String(sizing.maximum),
     MemoryPercent: String(sizing.memoryPercent),
-    Expected: String(history?.proven?.target ?? 0),
+    Expected: count(history?.proven?.target ?? 0),
     RestartAuditd: entry.code === 'bad-kernel' ? 'never' : sizing.restartAuditd,
     BootLimit: sizing.bootLimit ? 'yes' : 'no',
   };

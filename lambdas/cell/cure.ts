@@ -1,11 +1,12 @@
 /** Resizing instances that answer: waves, the canary first, and what each command came to. */
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { ActionEntry, Outcome, RunbookOutput } from '../../domain/contracts.ts';
+import { evidenceKey } from '../../domain/evidence.ts';
 import { type CallError, says } from '../../domain/finding.ts';
 import { type HistoryEvent, nextHistory } from '../../domain/history.ts';
 import type { CellPorts, CommandResult, RunbookDocument } from '../../domain/ports.ts';
 import { diagnosisOf, type OutcomeMeta, outcomeOfRunbook, readRunbookOutput } from '../../domain/runbook-result.ts';
-import { canaryVerdict } from '../../domain/safety.ts';
+import { canaryVerdict, nextResizeWave } from '../../domain/safety.ts';
 import { durableRunner, type Runner } from '../durable.ts';
 import { mustAnswer } from '../errors.ts';
 import type { Tempo } from '../tempo.ts';
@@ -36,23 +37,29 @@ export async function recordBatch(
   const records = mustAnswer(await ports.ledger.getEntries(runId, ports.cell, batch.instanceIds));
   const histories = mustAnswer(await ports.ledger.getHistories(ports.cell, batch.instanceIds));
   const { results, errors } = await resultsOf(ports, sent);
-  const concluded: Concluded[] = [];
-  const belowTarget: string[] = [];
-  for (const record of records) {
-    const { entry } = record;
-    const found = results.get(entry.instanceId);
+  const judged = records.map((record) => {
+    const found = results.get(record.entry.instanceId);
     const meta = {
       at: sent.sentAt,
       commandId: found?.commandId ?? null,
       restartedBy: restarted?.method ?? null,
       backAt: restarted?.backAt ?? null,
     };
-    const { outcome, event } = judgeResult(entry, found?.result, sent, errors, meta);
-    // A weaker sign alone may cost a look, never a change (row 6).
-    if (outcome.result === 'planned' && entry.code !== 'weak-evidence') belowTarget.push(entry.instanceId);
-    const history = event && nextHistory(histories.get(entry.instanceId) ?? null, event);
-    concluded.push({ record: { ...record, entry: { ...entry, outcome } }, history });
-  }
+    return { record, ...judgeResult(record.entry, found?.result, sent, errors, meta) };
+  });
+  // Side by side: consoles that do not answer must not add up.
+  const concluded = await Promise.all(
+    judged.map(async ({ record, outcome, event }): Promise<Concluded> => {
+      const { entry } = record;
+      const known = event?.kind === 'proven' ? { ...event, evidenceKey: await keyOfCured(ports, entry, event) } : event;
+      const history = known && nextHistory(histories.get(entry.instanceId) ?? null, known);
+      return { record: { ...record, entry: { ...entry, outcome } }, history };
+    }),
+  );
+  // A weaker sign alone may cost a look, never a change (row 6).
+  const belowTarget = judged
+    .filter(({ record, outcome }) => outcome.result === 'planned' && record.entry.code !== 'weak-evidence')
+    .map(({ record }) => record.entry.instanceId);
   const told = await conclude(ports, runId, concluded);
   return {
     belowTarget,
@@ -62,6 +69,21 @@ export async function recordBatch(
     errors: mergeErrors(errors, told),
     tally: ports.tally.take(),
   };
+}
+
+/**
+ * Key of the overflow that a proven limit has cured: as the console shows it now. Between survey and runbook a storm goes
+ * on, and its last line would look like a new overflow. What names a limit at or above the proven one came after the cure.
+ */
+async function keyOfCured(
+  ports: CellPorts,
+  { instanceId, evidence }: ActionEntry,
+  proven: Extract<HistoryEvent, { kind: 'proven' }>,
+): Promise<string> {
+  const now = await ports.console.read(instanceId, null);
+  if (now.status !== 'read' || now.evidence.verdict !== evidence?.verdict) return proven.evidenceKey;
+  const { limit } = now.evidence;
+  return limit === null || limit < proven.target ? evidenceKey(now.evidence) : proven.evidenceKey;
 }
 
 interface Judged {
@@ -149,7 +171,7 @@ export async function assessInstances(
     const part = `${name}-${i / SEND_AT_ONCE}`;
     const go = await nextWave(context, ports, input, instanceIds.slice(i, i + SEND_AT_ONCE), part);
     if (!go.go) {
-      await deferAll(durableRunner(context), ports, input, [instanceIds.slice(i)], `${name}-defer`, go.why);
+      await deferAll(durableRunner(context), ports, input, instanceIds.slice(i), `${name}-defer`, go.why);
       return sum;
     }
     const wave = { mode: 'plan', instanceIds: go.wave, name: part, record: keep(ports, input) } as const;
@@ -159,7 +181,7 @@ export async function assessInstances(
 }
 
 /**
- * Resizes these instances: a small canary wave, proven, before the rest in waves of 50. A canary that fails beyond
+ * Resizes these instances in this order: a small canary wave, proven, before the rest in waves of 50. A canary that fails beyond
  * `resize.maxErrors` ends it: the rest is deferred and says why.
  */
 export async function resizeInstances(
@@ -167,25 +189,30 @@ export async function resizeInstances(
   ports: CellPorts,
   input: CellInput,
   document: RunbookDocument,
-  waves: readonly (readonly string[])[],
+  instanceIds: readonly string[],
   name: string,
   tempo: Tempo,
 ): Promise<CureResult> {
   const run = durableRunner(context);
   let sum = NOTHING_CURED;
-  for (const [w, wave] of waves.entries()) {
+  let left = instanceIds;
+  let canaryRan = false;
+  for (let w = 0; left.length > 0; w++) {
+    const wave = nextResizeWave(left, input.policy.resize.canary, canaryRan);
     const go = await nextWave(context, ports, input, wave, `${name}-${w}`);
     if (!go.go) {
-      await deferAll(run, ports, input, waves.slice(w), `${name}-defer`, go.why);
+      await deferAll(run, ports, input, left, `${name}-defer`, go.why);
       return sum;
     }
+    left = left.slice(wave.length);
     if (go.wave.length === 0) continue;
     const send = { mode: 'apply', instanceIds: go.wave, name: `${name}-${w}`, record: keep(ports, input) } as const;
     const done = await sendWave(context, ports, input, document, send, tempo);
     sum = addCures(sum, done);
     const verdict = canaryVerdict(done.results, input.policy.resize.maxErrors);
+    canaryRan = true;
     if (verdict.goOn) continue;
-    await deferAll(run, ports, input, waves.slice(w + 1), `${name}-defer`, verdict.reason);
+    await deferAll(run, ports, input, left, `${name}-defer`, verdict.reason);
     return sum;
   }
   return sum;
@@ -216,11 +243,12 @@ async function deferAll(
   run: Runner,
   ports: CellPorts,
   input: CellInput,
-  waves: readonly (readonly string[])[],
+  instanceIds: readonly string[],
   name: string,
   why: string,
 ): Promise<void> {
-  for (const [w, ids] of waves.entries()) {
-    await run.step(`${name}-${w}`, () => deferEntries(ports, input.runId, ids, 'resize-budget', why));
+  for (let from = 0; from < instanceIds.length; from += SEND_AT_ONCE) {
+    const ids = instanceIds.slice(from, from + SEND_AT_ONCE);
+    await run.step(`${name}-${from / SEND_AT_ONCE}`, () => deferEntries(ports, input.runId, ids, 'resize-budget', why));
   }
 }

@@ -33,6 +33,9 @@ export async function mayGoOn(ports: CellPorts, input: CellInput, execution: str
   return { go: true, busy: others.map(({ part, holder }) => ({ instanceId: part, holder })) };
 }
 
+/** States in which what bears our stop tag is not ours to bring back: it runs, or its owner has terminated it. */
+const NOT_DOWN: ReadonlySet<string> = new Set(['running', 'shutting-down', 'terminated']);
+
 /** As {@link mayGoOn}, and the breaker; and what is down already. */
 export async function mayRestart(ports: CellPorts, input: CellInput, execution: string): Promise<MayRestart> {
   const go = await mayGoOn(ports, input, execution);
@@ -41,7 +44,7 @@ export async function mayRestart(ports: CellPorts, input: CellInput, execution: 
   if (!breaker.open) return closed(breaker.reasons.join('; '));
   const marked = await ports.power.listMarked();
   if (!marked.ok) return closed(`what we have stopped already cannot be listed (${says(marked.error)})`);
-  const stopped = marked.value.map(({ instance }) => instance).filter(({ state }) => state !== 'running');
+  const stopped = marked.value.map(({ instance }) => instance).filter(({ state }) => !NOT_DOWN.has(state));
   const known = new Set(stopped.map(({ instanceId }) => instanceId));
   const others = go.busy.map(({ instanceId }) => instanceId).filter((id) => !known.has(id));
   const inCure = others.length > 0 ? await ports.fleet.describeInstances(others) : { ok: true as const, value: [] };

@@ -15,22 +15,25 @@ const NOT_BACK: ReadonlySet<string> = new Set(['restart-failed', 'awaiting-capac
 /** What a wave of restarts came to. `failed`: why no other may follow; null when all came back. */
 interface Restarted {
   readonly failed: string | null;
+  /** One was taken down and came back. */
+  readonly cameBack: boolean;
   readonly errors: readonly CallError[];
   readonly tally: CallTally;
 }
 
-const NOTHING_RESTARTED: Restarted = { failed: null, errors: [], tally: NO_CALLS };
+const NOTHING_RESTARTED: Restarted = { failed: null, cameBack: false, errors: [], tally: NO_CALLS };
 
 function addRestarted(a: Restarted, b: Restarted): Restarted {
   return {
     failed: a.failed ?? b.failed,
+    cameBack: a.cameBack || b.cameBack,
     errors: mergeErrors(a.errors, b.errors),
     tally: addTally(a.tally, b.tally),
   };
 }
 
 /**
- * Restarts in waves, the first of one machine; none takes down more of a zone, or of what belongs together, than policy
+ * Restarts in waves, of one machine until one came back; none takes down more of a zone, or of what belongs together, than policy
  * allows. One that does not come back ends it: the rest waits for the next run, rather than machine after machine being
  * stopped where none can start.
  * @param ended why an earlier pass of this run ended its restarts; null: it did not.
@@ -58,7 +61,7 @@ export async function restartInstances(
   for (let w = 0; waiting.length > 0; w++) {
     const go = await run.step(`${name}-${w}-go`, () => mayRestart(ports, input, durableExecutionArn));
     const { wave, bound } = go.go
-      ? nextRestartWave(waiting, go.down, input.policy.restart, w === 0)
+      ? nextRestartWave(waiting, go.down, input.policy.restart, !sum.cameBack)
       : { wave: [], bound: go.why };
     const done =
       bound === null
@@ -114,9 +117,10 @@ async function restartWave(
           errors: [restartLost(instanceId, item.error)],
         };
       }
-      const { result, errors, tally } = item.result;
-      const failed = NOT_BACK.has(result) ? `${instanceId} did not come back (${result})` : null;
-      return { ...NOTHING_RESTARTED, failed, errors, tally };
+      const { result, restartedBy, errors, tally } = item.result;
+      const failed =
+        restartedBy !== null && NOT_BACK.has(result) ? `${instanceId} did not come back (${result})` : null;
+      return { failed, cameBack: restartedBy !== null && failed === null, errors, tally };
     })
     .reduce(addRestarted, NOTHING_RESTARTED);
 }

@@ -8,7 +8,7 @@ import type { CellReport } from '../../domain/contracts.ts';
 import type { CallError } from '../../domain/finding.ts';
 import { cellLease } from '../../domain/lease.ts';
 import type { CellMemory, CellPorts, EntryRecord, OpenCell, RunbookDocument } from '../../domain/ports.ts';
-import { nextCellMemory, resizeWaves } from '../../domain/safety.ts';
+import { nextCellMemory, resizeOrder } from '../../domain/safety.ts';
 import { addTally, durableRunner, type Runner } from '../durable.ts';
 import { mustAnswer } from '../errors.ts';
 import { heldByAnother, takeLease } from '../lease.ts';
@@ -107,8 +107,8 @@ export function cellWorkflow({ openCell, restartFunctionArn, tempo }: CellDeploy
     pass: EntryRecord['pass'],
   ): Promise<CellState> {
     const assessed = await assessInstances(context, ports, input, document, plan.assess, `assess-${pass}`, tempo);
-    const waves = resizeWaves([...plan.resize, ...assessed.belowTarget], input.policy.resize.canary);
-    const resized = await resizeInstances(context, ports, input, document, waves, `resize-${pass}`, tempo);
+    const order = resizeOrder([...plan.resize, ...assessed.belowTarget], input.runId);
+    const resized = await resizeInstances(context, ports, input, document, order, `resize-${pass}`, tempo);
     const restarted = await restartInstances(
       context,
       ports,

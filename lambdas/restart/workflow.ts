@@ -31,6 +31,8 @@ export interface RestartInput extends Pick<CellInput, 'runId' | 'cell' | 'policy
 export interface RestartResult {
   readonly instanceId: string;
   readonly result: Outcome['result'];
+  /** null: it was not taken down. */
+  readonly restartedBy: RestartMethod | null;
   readonly errors: readonly CallError[];
   readonly tally: CallTally;
 }
@@ -228,7 +230,13 @@ async function runRunbook(
   await waitForEnd(context, ports, sent, batch.instanceIds.length - sent.refused.length, tempo);
   const cured = await run.step(`${mode}-record`, () => recordBatch(ports, runId, batch, sent, restarted));
   const result = cured.results[0]?.result ?? 'failed';
-  return { instanceId, result, errors: cured.errors, tally: addTally(NO_CALLS, cured.tally) };
+  return {
+    instanceId,
+    result,
+    restartedBy: restarted?.method ?? null,
+    errors: cured.errors,
+    tally: addTally(NO_CALLS, cured.tally),
+  };
 }
 
 /** Keeps an outcome without a runbook, and tells. */
@@ -248,6 +256,6 @@ async function finish(
       history: null,
     }));
     const errors = await conclude(ports, runId, concluded);
-    return { instanceId, result: end.result, errors, tally: ports.tally.take() };
+    return { instanceId, result: end.result, restartedBy: end.restartedBy, errors, tally: ports.tally.take() };
   });
 }

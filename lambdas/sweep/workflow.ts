@@ -196,11 +196,14 @@ async function tell(hub: HubPorts, whole: RunReport): Promise<CallError[]> {
   return answers.flatMap((answer) => (answer.ok ? [] : [answer.error]));
 }
 
+/** Cells that may know an instance, but did not look: they say why themselves. */
+const NOT_LOOKED: ReadonlySet<CellReport['status']> = new Set(['failed', 'skipped', 'not-ready']);
+
 /** Instances that were asked for by name and that no cell knows: they were not looked at. */
 function withNamedButGone(whole: RunReport, asked: readonly string[]): RunReport {
   const known = new Set(whole.actions.map((action) => action.instanceId));
   const gone = asked.filter((id) => !known.has(id));
-  if (gone.length === 0 || whole.cells.some((cell) => cell.status === 'failed')) return whole;
+  if (gone.length === 0 || whole.cells.some(({ status }) => NOT_LOOKED.has(status))) return whole;
   return withErrors(whole, [
     {
       call: 'ec2:DescribeInstances',

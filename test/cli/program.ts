@@ -21,6 +21,8 @@ export interface Surroundings {
   readonly env?: Readonly<Record<string, string>>;
   readonly node?: string;
   readonly nodeOptions?: readonly string[];
+  /** Nobody reads stdout: its pipe is closed before anything is written. */
+  readonly unread?: boolean;
   /** Sees stderr as it comes. */
   readonly onStderr?: (text: string, child: ChildProcess) => void;
 }
@@ -46,6 +48,7 @@ export function run(args: readonly string[], around: Surroundings = {}): Promise
     stderr += text;
     around.onStderr?.(stderr, child);
   });
+  if (around.unread) child.stdout.destroy();
   child.stdin.end(around.input ?? '');
   return new Promise((resolve, reject) => {
     child.on('error', reject);

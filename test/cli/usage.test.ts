@@ -77,6 +77,11 @@ test.concurrent('an old Node is named as such', async () => {
   );
 });
 
+test.concurrent('that its reader has seen enough changes nothing of how it ends', async () => {
+  expect(await run(['detect', 'no-such-file', 'README.md'], { unread: true })).toMatchObject({ code: 2 });
+  expect(await run(['detect', 'README.md'], { unread: true })).toMatchObject({ code: 0, stderr: '' });
+});
+
 test.concurrent('a really old Node, where one is installed, says the same', async () => {
   const node = oldNode();
   if (node === null) {

@@ -1,6 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { detectReport, EVIDENCE_RULES, evidenceKey, explainRule, readEvidence } from '../../domain/evidence.ts';
+import {
+  detectReport,
+  EVIDENCE_RULES,
+  evidenceKey,
+  explainRule,
+  isSameEvidence,
+  readEvidence,
+} from '../../domain/evidence.ts';
 
 const fixture = (name: string): Buffer => readFileSync(join(__dirname, '../fixtures/evidence', name));
 
@@ -84,6 +91,15 @@ describe('captured consoles', () => {
 });
 
 describe('quotations', () => {
+  it('a divider in a login banner is no fence, a language after a fence is', () => {
+    const storm = Array.from({ length: 60 }, (_, i) => `[  ${100 + i}.000000] audit: backlog limit exceeded\n`).join(
+      '',
+    );
+    const issue = '~~~~~~~~~~~~~~~~~~~~~~~~\nAuthorized users only\nip-10-0-0-1 login: \n';
+    expect(readEvidence(`${issue}${storm}${issue}`).verdict).toBe('overflow');
+    expect(readEvidence(`app: see\n\`\`\` console\n${storm}\`\`\`\n`).verdict).toBe('none');
+  });
+
   it('a fence that is never closed hides nothing', () => {
     expect(readEvidence(`${'```'}\n${QUIET_LINE}\n${STORM}\n`).verdict).toBe('overflow');
     expect(readEvidence(`cat <<EOF\n${'line\n'.repeat(300)}${STORM}\nEOF\n`).verdict).toBe('overflow');
@@ -296,6 +312,25 @@ describe('report and key', () => {
     const later = `${STORM}\n[   30.100000] kauditd_printk_skb: 5 callbacks suppressed\nip login: `;
     expect(evidenceKey(readEvidence(later))).toBe(key);
     expect(evidenceKey(readEvidence(`${STORM}\n[   31.000000] audit: backlog limit exceeded\n`))).not.toBe(key);
+  });
+
+  it('while the head of the console passes through its last overflow, fewer numbers are left of the same one', () => {
+    const lines = [
+      '[  100.000000] audit: audit_backlog=65 > audit_backlog_limit=64',
+      '[  100.000000] audit: audit_lost=7 audit_rate_limit=0 audit_backlog_limit=64',
+      '[  100.000000] audit: backlog limit exceeded',
+      'app: fine',
+    ];
+    const keys = [0, 1, 2].map((cut) => evidenceKey(readEvidence(lines.slice(cut).join('\n'))));
+    expect(new Set(keys).size).toBe(3);
+    const [whole = '', less = '', least = ''] = keys;
+    for (const now of keys) expect(isSameEvidence(whole, now)).toBe(true);
+    expect(isSameEvidence(less, least)).toBe(true);
+    // What had no number cannot have it later, and other numbers or another time are another overflow.
+    expect(isSameEvidence(least, whole)).toBe(false);
+    expect(isSameEvidence(whole, whole.replace('|7', '|8'))).toBe(false);
+    expect(isSameEvidence(whole, least.replace('100', '101'))).toBe(false);
+    expect(isSameEvidence(whole, least.replace('overflow', 'suspected'))).toBe(false);
   });
 
   it('without kernel time the syslog date tells overflows apart', () => {

@@ -43,6 +43,13 @@ describe('groups', () => {
     expect(groups[5]?.next).toMatch(/^2 running ami-b overflow/);
   });
 
+  it('are at most 200: thousands of small ones would not fit into the record of the run', () => {
+    const entries = Array.from({ length: 1000 }, (_, i) => times(i < 5 ? 3 : 2, entry(`ami-${i}`, null, null))).flat();
+    const groups = groupsOf(entries, {}, {});
+    expect(groups).toHaveLength(200);
+    expect(groups.slice(0, 6).map(({ affected }) => affected)).toEqual([3, 3, 3, 3, 3, 2]);
+  });
+
   it('of a kernel that locks up with auditd ask for another kernel, not for a larger limit', () => {
     const [bad] = groupsOf(times(2, entry(null, null, '5.10.240-238.955.amzn2.x86_64')), {}, {});
     const [good] = groupsOf(times(2, entry(null, null, '5.10.245-241.978.amzn2.x86_64')), {}, {});

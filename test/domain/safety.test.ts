@@ -11,10 +11,11 @@ import {
   gateVerdict,
   mayPassBreaker,
   nextCellMemory,
+  nextResizeWave,
   nextRestartWave,
   type Place,
   placeOf,
-  resizeWaves,
+  resizeOrder,
   restartBudget,
 } from '../../domain/safety.ts';
 import { InvalidInputError } from '../../domain/validation.ts';
@@ -218,23 +219,42 @@ describe('the restart budget', () => {
 });
 
 describe('waves', () => {
-  it('are a canary and then batches, in order of id, each id once', () => {
-    expect(resizeWaves(['c', 'a', 'b', 'a', 'd'], 1, 2)).toEqual([['a'], ['b', 'c'], ['d']]);
-    expect(resizeWaves([], 5)).toEqual([]);
-  });
+  const wavesOf = (order: readonly string[], canary: number) => {
+    const waves: (readonly string[])[] = [];
+    for (let left = order; left.length > 0; left = left.slice(waves.at(-1)?.length)) {
+      waves.push(nextResizeWave(left, canary, waves.length > 0));
+    }
+    return waves;
+  };
 
-  it('hold every id once, the same whatever order they come in, none above a batch', () => {
+  it('hold every id once, a canary and then batches, the same whatever order the ids come in', () => {
     const ids = fc.uniqueArray(fc.stringMatching(/^i-[0-9a-f]{8}$/), { maxLength: 140 });
     fc.assert(
       fc.property(ids, fc.integer({ min: 1, max: 50 }), (given, canary) => {
-        const waves = resizeWaves(given, canary);
-        expect(waves.flat()).toEqual([...given].sort());
-        expect(resizeWaves(given.toReversed(), canary)).toEqual(waves);
+        const order = resizeOrder([...given, ...given], 'm-1');
+        expect([...order].sort()).toEqual([...given].sort());
+        expect(resizeOrder(given.toReversed(), 'm-1')).toEqual(order);
+        const waves = wavesOf(order, canary);
+        expect(waves.flat()).toEqual(order);
         expect(waves[0]?.length ?? 0).toBe(Math.min(canary, given.length));
         expect(waves.every((wave) => wave.length > 0 && wave.length <= 50)).toBe(true);
       }),
       { numRuns: 200 },
     );
+  });
+
+  it('have another canary in another run, so that a few broken machines cannot hold up a cell for good', () => {
+    const ids = Array.from({ length: 20 }, (_, i) => `i-${i}`);
+    const canaries = Array.from({ length: 30 }, (_, run) => resizeOrder(ids, `m-${run}`).slice(0, 5));
+    const broken = new Set(ids.slice(0, 5));
+    expect(canaries.some((canary) => !canary.some((id) => broken.has(id)))).toBe(true);
+    expect(new Set(canaries.flat()).size).toBe(20);
+  });
+
+  it('stay small until a canary ran', () => {
+    expect(nextResizeWave(['a', 'b', 'c'], 1, false)).toEqual(['a']);
+    expect(nextResizeWave(['b', 'c'], 1, false)).toEqual(['b']);
+    expect(nextResizeWave(['b', 'c'], 1, true)).toEqual(['b', 'c']);
   });
 });
 

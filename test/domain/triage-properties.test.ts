@@ -191,6 +191,12 @@ const inputs: fc.Arbitrary<TriageInput> = fc
 const age = (iso: string) => (Date.parse(NOW) - Date.parse(iso)) / 60_000;
 const isRead = (c: ConsoleReading): c is Extract<ConsoleReading, { status: 'read' }> => c.status === 'read';
 
+/** The same overflow, some of whose numbers the console may have lost since. */
+function isKnownAs(known: string | undefined, e: Evidence): boolean {
+  const [before, now] = [known ?? '', evidenceKey(e)].map((key) => key.split('|'));
+  return now?.every((part, i) => part === before?.[i] || (i > 1 && part === 'x')) === true;
+}
+
 /** The design's table once more: every code whose own condition holds, whatever stands before it. */
 function conditions({ finding: f, policy, breaker, budget }: TriageInput): Record<TriageCode, boolean> {
   const seen = isRead(f.console) ? f.console : null;
@@ -236,11 +242,15 @@ function conditions({ finding: f, policy, breaker, budget }: TriageInput): Recor
     'opted-out': i.tags.AuditBacklogRemediation?.toLowerCase() === 'disabled',
     'not-running': i.state !== 'running',
     'console-unreadable': f.console.status === 'unreadable',
-    'console-empty': f.console.status === 'empty' || e?.empty === true,
+    'console-empty':
+      f.console.status === 'empty' ||
+      e?.empty === true ||
+      (f.console.status === 'read' && !f.console.latest && e?.verdict === 'none'),
     healthy: e?.verdict === 'none',
     'already-handled':
       e !== null &&
-      h?.proven?.evidenceKey === evidenceKey(e) &&
+      isKnownAs(h?.proven?.evidenceKey, e) &&
+      h?.proven != null &&
       !(e.currentBoot === true && Date.parse(i.launchTime) > Date.parse(h.proven.at)),
     'older-boot': e?.currentBoot === false,
     'weak-evidence': e?.verdict === 'suspected',
@@ -266,7 +276,7 @@ function conditions({ finding: f, policy, breaker, budget }: TriageInput): Recor
     'may-not-start':
       p === null ||
       (noStop && (['disabled', 'unreadable'].includes(p.keys) || i.place !== 'any' || p.spotRequest === 'persistent')),
-    'restarted-before': recent.length >= 2 || (e !== null && attempts.some((a) => a.evidenceKey === evidenceKey(e))),
+    'restarted-before': recent.length >= 2 || (e !== null && attempts.some((a) => isKnownAs(a.evidenceKey, e))),
     'breaker-open': breaker.open,
     'restart-budget': budget.restartsLeft <= 0,
     restart: true,

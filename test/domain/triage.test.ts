@@ -92,6 +92,12 @@ const rows: readonly Row[] = [
   // 2
   ['console denied', 'console-unreadable', 'leave', input({ console: { status: 'unreadable', error } })],
   ['no console', 'console-empty', 'leave', input({ console: { status: 'empty' } })],
+  [
+    'no overflow on a console as it was soon after the boot',
+    'console-empty',
+    'leave',
+    input({ console: shown({ verdict: 'none' }, { latest: false }) }),
+  ],
   ['blank console', 'console-empty', 'leave', input({ console: shown({ verdict: 'none', empty: true, boots: 0 }) })],
   // 3
   ['no overflow', 'healthy', 'leave', input({ console: shown({ verdict: 'none', currentBoot: null }) })],

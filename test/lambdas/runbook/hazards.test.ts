@@ -211,9 +211,9 @@ describe('the answer', () => {
 it('a rules file that is a link to a device is refused, and the device stays one', () => {
   withMachine({ 'etc/audit/audit.rules': { link: '../../dev/null' }, dev: { folder: true } }, {}, (machine) => {
     const device = join(machine.root, 'dev/null');
-    const made = spawnSync('mknod', ['-m', '666', device, 'c', '1', '3']).status === 0;
-    if (!made) process.stderr.write('runbook: no right to make a device here, a pipe stands for it\n');
-    if (!made) expect(spawnSync('mkfifo', [device]).status).toBe(0);
+    // Who may make no device has a pipe stand for it.
+    const make = 'mknod -m 666 "$0" c 1 3 || mkfifo "$0"';
+    expect(spawnSync('sh', ['-c', make, device]).status).toBe(0);
     const { answer } = machine.run({}, { patience: 2 });
     expect(answer).toMatchObject({ outcome: 'rolled-back', after: { effective: 320 } });
     expect(answer.message).toMatch(/no plain file/);
