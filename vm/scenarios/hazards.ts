@@ -136,7 +136,7 @@ export const HAZARDS: readonly Pitfall[] = [
     name: 'disk-is-full',
     kinds: SYSTEMD,
     prepare: `limit 64; dd if=/dev/zero of=/var/fill bs=1M 2>/dev/null; dd if=/dev/zero of=/var/fill2 bs=512 2>/dev/null; sync`,
-    expect: { outcome: 'rolled-back', limit: UNTOUCHED, files: 'same', says: /full or read-only/ },
+    expect: { outcome: 'rolled-back', limit: UNTOUCHED, files: 'same', says: /full, read-only/ },
   },
   {
     name: 'log-disk-is-full',
@@ -150,7 +150,7 @@ dd if=/dev/zero of=/var/log/audit/fill bs=64k 2>/dev/null || true`,
     name: 'root-is-read-only',
     kinds: SYSTEMD,
     prepare: 'limit 64; echo u >/proc/sysrq-trigger; sleep 2; grep -q " / [^ ]* ro" /proc/mounts',
-    expect: { outcome: 'rolled-back', limit: UNTOUCHED, files: 'same', says: /full or read-only/ },
+    expect: { outcome: 'rolled-back', limit: UNTOUCHED, files: 'same', says: /full, read-only/ },
   },
   {
     name: 'file-is-immutable',
