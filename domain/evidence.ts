@@ -200,9 +200,10 @@ export function detectReport(file: string, e: Evidence): DetectReport {
 }
 
 /**
- * Identity of evidence: the same for two readings of the same overflow, however much else the console printed since; where
- * it lost its head, {@link isSameEvidence} tells. The stamp and numbers of the last overflow; where lines carry no kernel time, the last such line's text
- * (its syslog date) stands for the stamp. Only `A-Z a-z 0-9 . : | -`, at most 80 characters.
+ * Identity of evidence: the same for two readings of the same overflow, however much else the console printed since;
+ * where it lost its head, {@link isSameEvidence} tells. The stamp and numbers of the last overflow; where lines carry no
+ * kernel time, the last such line's text (its syslog date) stands for the stamp. Only `A-Z a-z 0-9 . : | -`, at most 80
+ * characters.
  */
 export function evidenceKey(e: Evidence): string {
   const when = e.stamp === null ? `line:${lastProvingLineHash(e)}` : String(e.stamp);
@@ -211,8 +212,8 @@ export function evidenceKey(e: Evidence): string {
 }
 
 /**
- * Whether `now` is the key of the overflow that was known as `known`: the same last line, and no other numbers. Fewer may be
- * left, since the head that the console lost may have held them.
+ * Whether `now` is the key of the overflow that was known as `known`: the same last line, and no other numbers. Fewer may
+ * be left, since the head that the console lost may have held them.
  */
 export function isSameEvidence(known: string, now: string): boolean {
   const [verdict, when, ...numbers] = known.split('|');

@@ -18,7 +18,7 @@ import { invocationState, outputInListing } from './invocation.ts';
 import { isolateRejected } from './isolate.ts';
 import { allPages } from './pages.ts';
 
-/** Waits before GetCommandInvocation is asked again: right after SendCommand it may not know the command yet. Unit: milliseconds. */
+/** Waits before GetCommandInvocation, which may not know the command yet, is asked again. Unit: milliseconds. */
 const INVOCATION_WAITS = [1000, 2000, 4000] as const;
 /** How often a command whose answer was lost is looked for before it counts as not sent. */
 const LOOKS = 2;

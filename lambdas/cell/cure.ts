@@ -181,8 +181,8 @@ export async function assessInstances(
 }
 
 /**
- * Resizes these instances in this order: a small canary wave, proven, before the rest in waves of 50. A canary that fails beyond
- * `resize.maxErrors` ends it: the rest is deferred and says why.
+ * Resizes these instances in this order: a small canary wave, proven, before the rest in waves of 50. A canary that
+ * fails beyond `resize.maxErrors` ends it: the rest is deferred and says why.
  */
 export async function resizeInstances(
   context: DurableContext,

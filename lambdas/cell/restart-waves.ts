@@ -33,9 +33,9 @@ function addRestarted(a: Restarted, b: Restarted): Restarted {
 }
 
 /**
- * Restarts in waves, of one machine until one came back; none takes down more of a zone, or of what belongs together, than policy
- * allows. One that does not come back ends it: the rest waits for the next run, rather than machine after machine being
- * stopped where none can start.
+ * Restarts in waves, of one machine until one came back; none takes down more of a zone, or of what belongs together,
+ * than policy allows. One that does not come back ends it: the rest waits for the next run, rather than machine after
+ * machine being stopped where none can start. One that was not taken down (declined, refused) ends nothing.
  * @param ended why an earlier pass of this run ended its restarts; null: it did not.
  */
 export async function restartInstances(
