@@ -11,9 +11,14 @@ import type { World } from './world.ts';
 export interface TwinOutcome {
   readonly instanceId: string;
   readonly ended: string;
-  /** The last run that spoke of it said that its restart has to wait for the next one. */
-  readonly waits: boolean;
+  /** What the last run that spoke of it said its restart has to wait for: its turn, or the end of a storm. */
+  readonly waitsFor: 'budget' | 'breaker' | null;
 }
+
+const WAITS: Readonly<Record<string, TwinOutcome['waitsFor']>> = {
+  'restart-budget': 'budget',
+  'breaker-open': 'breaker',
+};
 
 /** State, limits and how often the service restarted it: what a person would find. */
 export function outcomesOf(
@@ -29,18 +34,24 @@ export function outcomesOf(
     const { effectiveLimit, configuredLimit, hung } = machine.truth(Date.now());
     const restarts = powerDowns.filter((down) => down.instanceId === instanceId).map(({ how }) => how);
     const ended = JSON.stringify({ state, hung, effectiveLimit, configuredLimit, restarts });
-    return { instanceId, ended, waits: last.get(instanceId) === 'restart-budget' };
+    return { instanceId, ended, waitsFor: WAITS[last.get(instanceId) ?? ''] ?? null };
   });
 }
 
 /** The main sweep and the restarts that it makes are over by then, crashes or not. Unit: milliseconds. */
 const SWEEP_MS = 65 * MINUTE;
 
+type Machine = World['machines'][number];
+
+function overflowsDuringSweep({ planned: { guestProfile } }: Machine, mainAt: number): boolean {
+  return (guestProfile?.bursts ?? []).some(({ at = 0 }) => at > mainAt && at < mainAt + SWEEP_MS);
+}
+
 /** Whether its cure comes in time, or lasts to the end, is a matter of minutes: it overflows during the main sweep, or is reverted now and again. */
 function racesTheSweep({ machines, mainAt }: World, instanceId: string): boolean {
   const machine = machines.find(({ planned }) => planned.instanceProfile.instanceId === instanceId);
-  const { bursts = [], configurationManager } = machine?.planned.guestProfile ?? {};
-  return configurationManager !== undefined || bursts.some(({ at = 0 }) => at > mainAt && at < mainAt + SWEEP_MS);
+  if (machine === undefined) return false;
+  return machine.planned.guestProfile?.configurationManager !== undefined || overflowsDuringSweep(machine, mainAt);
 }
 
 export function differences(
@@ -48,10 +59,15 @@ export function differences(
   crashed: readonly TwinOutcome[],
   world: World,
 ): readonly Found[] {
-  return calm.flatMap(({ instanceId, ended, waits }) => {
+  // Whether a machine that overflows during the sweep is counted, and with it whether the breaker opens, is a matter of
+  // seconds for all others of its cell.
+  const breakerRaces = world.machines.some((machine) => overflowsDuringSweep(machine, world.mainAt));
+  return calm.flatMap(({ instanceId, ended, waitsFor }) => {
     const other = crashed.find((each) => each.instanceId === instanceId);
+    const waiting = [waitsFor, other?.waitsFor];
     // Whose turn it is within a budget, or before one that does not come back, is a matter of minutes too.
-    if (other?.ended === ended || waits || other?.waits || racesTheSweep(world, instanceId)) return [];
+    if (other?.ended === ended || waiting.includes('budget') || racesTheSweep(world, instanceId)) return [];
+    if (waiting.includes('breaker') && breakerRaces) return [];
     const what = `with crashes it ends as ${other?.ended}, without them as ${ended}`;
     return [{ invariant: 11, instanceId, at: world.endsAt, what }];
   });
